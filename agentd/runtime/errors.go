@@ -1,0 +1,16 @@
+package runtime
+
+import "errors"
+
+// The errors that callers tell apart. Implementations wrap them with what was attempted.
+var (
+	ErrNotFound      = errors.New("not found")
+	ErrNotRunning    = errors.New("not running")
+	ErrImageNotFound = errors.New("image not found")               // the registry says that there is none
+	ErrRegistry      = errors.New("registry cannot be reached")    // worth another try
+	ErrBadImage      = errors.New("image is malformed or hostile") // never worth another try
+	ErrDigest        = errors.New("digest does not match")
+	ErrDiskFull      = errors.New("disk is full")
+	ErrBadConfig     = errors.New("container cannot run as asked") // command not found, unknown user …: its message says which
+	ErrPreflight     = errors.New("node is not fit")
+)

@@ -1,0 +1,61 @@
+package events
+
+import (
+	"context"
+)
+
+// Write is what a batch adds to one subject.
+type Write struct {
+	Subject Subject
+	Expect  uint64  // sequence of the last event on the subject that the writer decided on, 0 where there is none
+	Events  []Event // in order; their Subject is set to the write's by Append
+}
+
+// Batch is appended whole or not at all. Each subject stands in one Write at most.
+type Batch []Write
+
+// Len is the number of events in the batch.
+func (b Batch) Len() int {
+	n := 0
+	for _, w := range b {
+		n += len(w.Events)
+	}
+	return n
+}
+
+// MaxBatch is how many events one batch may hold (nats-server's limit).
+const MaxBatch = 1000
+
+// Log is the one source of truth.
+type Log interface {
+	// Append stores the batch whole or not at all and returns the sequence of its last event; on return it is as durable as the log is.
+	// It fails with [ErrConflict] where a subject has moved past its Expect (catch up, decide again), [ErrBusy] where another write is in
+	// flight (retry with jitter), [ErrTooLarge] above [MaxBatch] and [ErrFull] at the byte limit. A batch whose events are
+	// already stored, each on its subject, is success: it returns the sequence of the last of them. After
+	// [ErrUnknown] the outcome is not known: catch up and look for your own ids.
+	Append(ctx context.Context, batch Batch) (last uint64, err error)
+
+	// Follow calls handle with every event from sequence from on (1 and 0: the first), in order and without a gap, until ctx is done or handle fails; it
+	// reconnects by itself. pending is how many stored events follow this one: 0 means caught up for now. An error of handle is returned as it is.
+	// An event of an unknown type arrives with [Unknown] as its data; a malformed message arrives with [Malformed].
+	Follow(ctx context.Context, from uint64, handle func(e Event, pending uint64) error) error
+
+	// Read calls handle with the history of one subject from sequence from on, in order, and returns at its present end.
+	Read(ctx context.Context, subject Subject, from uint64, handle func(Event) error) error
+
+	// Last is the sequence of the last event in the log, 0 when it is empty.
+	Last(ctx context.Context) (uint64, error)
+
+	// LastOf is the last event of one subject; [ErrNotFound] where there is none.
+	LastOf(ctx context.Context, subject Subject) (Event, error)
+}
+
+// LiveLog is a Log whose new events can also be heard one subject at a time without a consumer in the log's server; it is
+// how thousands of agents follow their ledgers.
+type LiveLog interface {
+	Log
+	// Subscribe calls handle for each new event of the subject until ctx is done, then returns. previous is the sequence of the
+	// event before it on that subject: where it is not the last one handled, events were missed and Read fills the gap.
+	// synced is called once at the start and again after every reconnection, when events may have been missed.
+	Subscribe(ctx context.Context, subject Subject, synced func(), handle func(e Event, previous uint64)) error
+}
