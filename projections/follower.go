@@ -1,0 +1,103 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rutter-run/rutter/events"
+)
+
+// Follower keeps a state up to date with a log and hands out views of it.
+type Follower struct {
+	log  events.Log
+	view atomic.Pointer[Cluster]
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next view
+	live    bool          // has caught up once
+}
+
+// NewFollower makes a follower from the first event on; Run sets it going.
+func NewFollower(log events.Log) *Follower {
+	f := &Follower{log: log, changed: make(chan struct{})}
+	f.view.Store(Empty())
+	return f
+}
+
+// maxUnseen is how many events may be folded without a new view while catching up.
+const maxUnseen = 4096
+
+// Run follows the log until ctx is done. It takes a view whenever it has caught up.
+func (f *Follower) Run(ctx context.Context) error {
+	state := NewState()
+	// What is there already is worth one view, also where it is nothing.
+	last, err := f.log.Last(ctx)
+	if err != nil {
+		return fmt.Errorf("follow the log: %w", err)
+	}
+	if last == 0 {
+		f.publish(state, true)
+	}
+	unseen := 0
+	return f.log.Follow(ctx, 1, func(e events.Event, pending uint64) error {
+		state.Apply(e)
+		if unseen++; pending == 0 || unseen >= maxUnseen {
+			unseen = 0
+			f.publish(state, e.Sequence >= last)
+		}
+		return nil
+	})
+}
+
+func (f *Follower) publish(state *State, live bool) {
+	f.view.Store(state.View())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.changed)
+	f.changed = make(chan struct{})
+	f.live = f.live || live
+}
+
+// View is the newest view.
+func (f *Follower) View() *Cluster { return f.view.Load() }
+
+// Live reports whether all that was in the log at the start has been folded in.
+func (f *Follower) Live() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live
+}
+
+// Changed is closed when there is a newer view than the one that View gives after this call.
+func (f *Follower) Changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+// WaitLive returns once all that was in the log at the start has been folded in.
+func (f *Follower) WaitLive(ctx context.Context) error {
+	return f.wait(ctx, "the projection to catch up", f.Live)
+}
+
+// WaitFor returns a view that includes the sequence.
+func (f *Follower) WaitFor(ctx context.Context, sequence uint64) (*Cluster, error) {
+	err := f.wait(ctx, fmt.Sprintf("the projection to reach sequence %d", sequence), func() bool { return f.View().Sequence() >= sequence })
+	return f.View(), err
+}
+
+func (f *Follower) wait(ctx context.Context, what string, done func() bool) error {
+	for {
+		changed := f.Changed()
+		if done() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package projections
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/ledger"
+	"github.com/rutter-run/rutter/events/report"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/tidwall/btree"
+)
+
+const (
+	// keptAttempts is how many retired instances of a slot stay in the state; the log keeps all.
+	keptAttempts = 3
+	// steadyAfter is how long an instance must have been ready for its slot's failures to be forgiven.
+	steadyAfter = time.Minute
+)
+
+// PortName is how the state names a host port: protocol/port, such as tcp/80.
+func PortName(protocol spec.Protocol, port int) string {
+	return string(protocol) + "/" + strconv.Itoa(port)
+}
+
+func (c *Cluster) instanceRequested(e events.Event, data instance.RequestedV1) {
+	key := e.Subject.Instance()
+	i := &Instance{
+		Key: key, Slot: data.Slot, Attempt: data.Attempt, Revision: data.Revision, Spec: data.Spec, Cause: data.Cause,
+		Replaces: data.Replaces, Requested: markOf(e), Head: e.Sequence,
+		Containers: make([]Container, len(data.Spec.Containers)),
+	}
+	for n, container := range data.Spec.Containers {
+		i.Containers[n].Name = container.Name
+	}
+	c.setInstance(e, i)
+
+	slot := Slot{Namespace: key.Namespace, Workload: key.Workload, Number: data.Slot}
+	if old, ok := c.Slot(key.Namespace, key.Workload, data.Slot); ok {
+		slot = *old
+	}
+	slot.Attempt, slot.Instance = max(slot.Attempt, data.Attempt), key.Name
+	if data.Cause != instance.CauseFailed {
+		slot.Failures, slot.FailedAt = 0, time.Time{}
+	}
+	c.slots.Set(slotKey(key.Namespace, key.Workload, data.Slot), &slot)
+
+	forgotten := events.InstanceKey{
+		Namespace: key.Namespace, Workload: key.Workload,
+		Name: events.InstanceName(key.Workload, data.Slot, data.Attempt-keptAttempts-1),
+	}
+	if old, ok := c.Instance(forgotten); ok && old.Retired {
+		c.instances.Delete(instanceKey(forgotten))
+	}
+}
+
+func (c *Cluster) instanceRetired(e events.Event, data instance.RetiredV1) {
+	c.changeInstance(e, func(i *Instance) {
+		i.Head, i.Retired = e.Sequence, true
+		i.Phase, i.Reason, i.Since = data.Phase, data.Message, e.Time
+	})
+}
+
+func (c *Cluster) assigned(e events.Event, data ledger.AssignedV1) {
+	name := e.Subject.Node()
+	entry := &Entry{
+		Node: name, Instance: data.Instance, Generation: data.Generation, Requests: data.Spec.Requests(), Assigned: markOf(e),
+	}
+	for _, p := range data.Spec.HostPorts() {
+		entry.HostPorts = append(entry.HostPorts, PortName(p.Protocol, p.HostPort))
+	}
+	slices.Sort(entry.HostPorts)
+	c.release(name, data.Instance)
+	c.entries.Set(entryKey(name, data.Instance), entry)
+	c.changeNode(name, func(n *Node) {
+		n.LedgerHead, n.Generation = e.Sequence, max(n.Generation, data.Generation)
+		n.Allocated, n.Instances = n.Allocated.Add(entry.Requests), n.Instances+1
+		n.HostPorts = slices.Concat(n.HostPorts, entry.HostPorts)
+		slices.Sort(n.HostPorts)
+	})
+	c.changeInstanceAt(e, data.Instance, func(i *Instance) {
+		i.Node, i.Generation, i.Assigned, i.Revoked = name, data.Generation, markOf(e), false
+		i.Unplaceable, i.ReportHead = nil, 0
+	})
+}
+
+func (c *Cluster) revoked(e events.Event, data ledger.RevokedV1) {
+	name := e.Subject.Node()
+	c.changeNode(name, func(n *Node) { n.LedgerHead = e.Sequence })
+	change(&c.entries, entryKey(name, data.Instance), func(entry *Entry) { entry.Revoked = true })
+	c.changeInstanceAt(e, data.Instance, func(i *Instance) {
+		if i.Node == name && i.Generation == data.Generation {
+			i.Revoked = true
+		}
+	})
+}
+
+// release gives back what an instance holds on a node.
+func (c *Cluster) release(node string, k events.InstanceKey) {
+	entry, ok := c.entries.Delete(entryKey(node, k))
+	if !ok {
+		return
+	}
+	c.changeNode(node, func(n *Node) {
+		n.Allocated, n.Instances = n.Allocated.Sub(entry.Requests), n.Instances-1
+		n.HostPorts = slices.Clone(n.HostPorts)
+		for _, p := range entry.HostPorts {
+			if at, found := slices.BinarySearch(n.HostPorts, p); found {
+				n.HostPorts = slices.Delete(n.HostPorts, at, at+1)
+			}
+		}
+	})
+}
+
+func (c *Cluster) applyReport(e events.Event) {
+	key, nodeName := e.Subject.Instance(), e.Subject.Node()
+	switch e.Data.(type) {
+	case report.StoppedV1, report.RejectedV1:
+		c.release(nodeName, key)
+	}
+	i, ok := c.Instance(key)
+	if !ok || i.Node != nodeName {
+		return // of an instance long forgotten
+	}
+	failedBefore := i.End != nil && i.End.Failed()
+	after, _ := c.changeInstance(e, func(i *Instance) {
+		i.ReportHead, i.LastReport = e.Sequence, markOf(e)
+		i.Containers = slices.Clone(i.Containers)
+		observe(i, e)
+	})
+	if after.End != nil && after.End.Failed() && !failedBefore && after.Wished() {
+		steady := !after.ReadyAt.IsZero() && e.Time.Sub(after.ReadyAt) >= steadyAfter
+		change(&c.slots, slotKey(key.Namespace, key.Workload, after.Slot), func(s *Slot) {
+			if steady {
+				s.Failures = 0
+			}
+			s.Failures, s.FailedAt = s.Failures+1, e.Time
+		})
+	}
+}
+
+// observe notes on the instance what its agent reports.
+func observe(i *Instance, e events.Event) {
+	switch data := e.Data.(type) {
+	case report.PullingV1:
+		i.Pulling, i.Delayed = true, nil
+	case report.CreatedV1:
+		i.Created, i.Pulling, i.Delayed, i.Addresses = true, false, nil, data.Addresses
+	case report.StartedV1:
+		i.Created, i.Pulling, i.Delayed = true, false, nil
+		if len(data.Addresses) > 0 {
+			i.Addresses = data.Addresses
+		}
+		withContainer(i, data.Container, func(c *Container) {
+			c.Run, c.ID, c.PID, c.StartedAt = data.Run, data.ContainerID, data.PID, data.At
+			c.Running, c.Healthy, c.Message, c.NotBefore = true, false, "", time.Time{}
+		})
+	case report.HealthyV1:
+		withContainer(i, data.Container, func(c *Container) { c.Healthy, c.Message = c.Run == data.Run, "" })
+	case report.UnhealthyV1:
+		withContainer(i, data.Container, func(c *Container) { c.Healthy, c.Message = false, data.Message })
+	case report.ExitedV1:
+		withContainer(i, data.Container, func(c *Container) {
+			c.Run = max(c.Run, data.Run)
+			c.Running, c.Healthy, c.PID, c.Exit = false, false, 0, &data
+		})
+	case report.RestartingV1:
+		withContainer(i, data.Container, func(c *Container) { c.NotBefore, c.Failures = data.NotBefore, data.Failures })
+	case report.DelayedV1:
+		i.Delayed = &data
+	case report.StoppedV1:
+		i.End = &Ending{Outcome: data.Outcome, Message: data.Message, Mark: markOf(e)}
+	case report.RejectedV1:
+		i.End = &Ending{Rejected: cmp.Or(data.Reason, "Rejected"), Message: data.Message, Mark: markOf(e)}
+	}
+	if i.End != nil {
+		for n := range i.Containers {
+			i.Containers[n].Running, i.Containers[n].Healthy, i.Containers[n].PID = false, false, 0
+		}
+	}
+}
+
+func withContainer(i *Instance, name string, alter func(*Container)) {
+	for n := range i.Containers {
+		if i.Containers[n].Name == name {
+			alter(&i.Containers[n])
+		}
+	}
+}
+
+func (c *Cluster) changeInstance(e events.Event, alter func(*Instance)) (*Instance, bool) {
+	return c.changeInstanceAt(e, e.Subject.Instance(), alter)
+}
+
+func (c *Cluster) changeInstanceAt(e events.Event, k events.InstanceKey, alter func(*Instance)) (*Instance, bool) {
+	old, ok := c.Instance(k)
+	if !ok {
+		return nil, false
+	}
+	i := *old
+	alter(&i)
+	c.setInstance(e, &i)
+	return &i, true
+}
+
+// setInstance stores an instance with its phase, and keeps the indexes.
+func (c *Cluster) setInstance(e events.Event, i *Instance) {
+	if !i.Retired {
+		phase, reason := phaseOf(i)
+		if phase == spec.PhaseReady && i.Phase != spec.PhaseReady {
+			i.ReadyAt = e.Time
+		}
+		if phase != i.Phase {
+			i.Since = e.Time
+		}
+		i.Phase, i.Reason = phase, reason
+	}
+	key := instanceKey(i.Key)
+	c.instances.Set(key, i)
+	mark(&c.waiting, key, i.Wished() && !i.Placed())
+	mark(&c.unsettled, key, !settled(i))
+}
+
+// settled reports whether no planner has anything to do about the instance as long as nothing happens to it.
+func settled(i *Instance) bool {
+	return i.Retired || (i.Wished() && i.Placed() && i.End == nil && !i.NodeLost)
+}
+
+func mark(index *btree.Map[string, struct{}], key string, in bool) {
+	if in {
+		index.Set(key, struct{}{})
+	} else {
+		index.Delete(key)
+	}
+}

@@ -1,0 +1,229 @@
+package projections
+
+import (
+	"time"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/report"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/rutter-run/rutter/events/unplaced"
+)
+
+// Mark is the event that brought something about: what a consequence names as its cause.
+type Mark struct {
+	ID          string    `json:"id"`
+	Correlation string    `json:"correlation,omitempty"`
+	Actor       string    `json:"actor,omitempty"`
+	TraceParent string    `json:"traceparent,omitempty"`
+	Time        time.Time `json:"time"`
+	Sequence    uint64    `json:"sequence"`
+}
+
+// Workload is the wished state of a workload.
+type Workload struct {
+	Namespace string        `json:"namespace"`
+	Name      string        `json:"name"`
+	Document  spec.Workload `json:"document"` // as last applied, with the present number of replicas
+	Revision  int           `json:"revision"`
+	Created   time.Time     `json:"created"`
+	Deleting  bool          `json:"deleting,omitempty"`
+	Deleted   bool          `json:"deleted,omitempty"` // remembered so that revisions and attempts go on climbing
+	Applied   Mark          `json:"applied"`           // the last Applied
+	Changed   Mark          `json:"changed"`           // the last event of any type
+	Scaled    bool          `json:"scaled,omitempty"`  // the last change was a Scaled
+	Head      uint64        `json:"head"`              // last sequence of its subject
+}
+
+// Replicas is how many instances are wished for; none once the workload is to go.
+func (w *Workload) Replicas() int {
+	if w.Deleting || w.Deleted || w.Document.Spec.Replicas == nil {
+		return 0
+	}
+	return *w.Document.Spec.Replicas
+}
+
+// Slot is one place among a workload's replicas, and the history that its backoff is a fold of.
+type Slot struct {
+	Namespace string    `json:"namespace"`
+	Workload  string    `json:"workload"`
+	Number    int       `json:"number"`
+	Attempt   int       `json:"attempt"`            // of the newest instance; only climbs
+	Instance  string    `json:"instance"`           // name of the newest instance
+	Failures  int       `json:"failures,omitempty"` // instances in a row that failed before they had been ready for a while
+	FailedAt  time.Time `json:"failedAt,omitzero"`  // when the newest of them failed
+}
+
+// Stop is why an instance is no longer wished for.
+type Stop struct {
+	Cause   instance.Cause `json:"cause"`
+	Message string         `json:"message,omitempty"`
+	Grace   spec.Duration  `json:"grace"`
+	Mark    Mark           `json:"mark"`
+}
+
+// Instance is one attempt at filling a slot: what is wished, where it is and what is observed of it.
+type Instance struct {
+	Key       events.InstanceKey `json:"key"`
+	Slot      int                `json:"slot"`
+	Attempt   int                `json:"attempt"`
+	Revision  int                `json:"revision"`
+	Spec      spec.InstanceSpec  `json:"spec"`
+	Cause     instance.Cause     `json:"cause"`
+	Replaces  string             `json:"replaces,omitempty"`
+	Requested Mark               `json:"requested"`
+
+	Node       string  `json:"node,omitempty"` // where it is assigned, also after that has been revoked
+	Generation uint64  `json:"generation,omitempty"`
+	Assigned   Mark    `json:"assigned,omitzero"`
+	Revoked    bool    `json:"revoked,omitempty"`
+	NodeLost   bool    `json:"nodeLost,omitempty"` // its node is lost now
+	Lost       Mark    `json:"lost,omitzero"`      // the node.Lost that set NodeLost
+	Stop       *Stop   `json:"stop,omitempty"`
+	Retired    bool    `json:"retired,omitempty"`
+	End        *Ending `json:"end,omitempty"` // nothing of it runs on its node any more
+
+	Unplaceable *unplaced.UnplaceableV1 `json:"unplaceable,omitempty"` // why it has no node, while it has none
+	Delayed     *report.DelayedV1       `json:"delayed,omitempty"`     // what is in the way on its node
+	Addresses   []string                `json:"addresses,omitempty"`
+	Containers  []Container             `json:"containers"` // in the order of the spec
+	Pulling     bool                    `json:"pulling,omitempty"`
+	Created     bool                    `json:"created,omitempty"`
+	ReadyAt     time.Time               `json:"readyAt,omitzero"` // when it last became ready
+
+	Phase  spec.Phase `json:"phase"`
+	Reason string     `json:"reason"`
+	Since  time.Time  `json:"since"` // when the phase was entered
+
+	Head         uint64 `json:"head"`         // last sequence of evt.instance
+	UnplacedHead uint64 `json:"unplacedHead"` // last sequence of evt.unplaced
+	ReportHead   uint64 `json:"reportHead"`   // last sequence of evt.report on its node
+	LastReport   Mark   `json:"lastReport,omitzero"`
+}
+
+// Ending is how an instance came to its end on its node.
+type Ending struct {
+	Outcome  report.Outcome `json:"outcome,omitempty"`  // empty where the node rejected it
+	Rejected string         `json:"rejected,omitempty"` // the reason
+	Message  string         `json:"message,omitempty"`
+	Mark     Mark           `json:"mark"`
+}
+
+// Failed reports whether the instance came to a bad end by itself.
+func (e *Ending) Failed() bool { return e.Rejected != "" || e.Outcome == report.OutcomeFailed }
+
+// Wished reports whether the instance is to run.
+func (i *Instance) Wished() bool { return i.Stop == nil && !i.Retired }
+
+// Placed reports whether the instance has a node.
+func (i *Instance) Placed() bool { return i.Node != "" }
+
+// Restarts is how often containers were run again.
+func (i *Instance) Restarts() int {
+	n := 0
+	for _, c := range i.Containers {
+		n += max(0, c.Run-1)
+	}
+	return n
+}
+
+// ReadyContainers is how many containers are ready.
+func (i *Instance) ReadyContainers() int {
+	n := 0
+	for _, c := range i.Containers {
+		if c.Running && c.Healthy {
+			n++
+		}
+	}
+	return n
+}
+
+// Container is what is observed of one container of an instance: its newest run.
+type Container struct {
+	Name      string           `json:"name"`
+	Run       int              `json:"run"` // 0: never started
+	ID        string           `json:"id,omitempty"`
+	PID       int              `json:"pid,omitempty"`
+	Running   bool             `json:"running"`
+	Healthy   bool             `json:"healthy"`
+	Message   string           `json:"message,omitempty"` // of the failing probe
+	StartedAt time.Time        `json:"startedAt,omitzero"`
+	Exit      *report.ExitedV1 `json:"exit,omitempty"` // of the newest run that ended
+	NotBefore time.Time        `json:"notBefore,omitzero"`
+	Failures  int              `json:"failures,omitempty"`
+}
+
+// NodeHealth is what node-health judges of a node.
+type NodeHealth string
+
+// The judgements.
+const (
+	Healthy   NodeHealth = "Healthy"
+	Suspected NodeHealth = "Suspected"
+	Lost      NodeHealth = "Lost"
+	Left      NodeHealth = "Left"
+)
+
+// Node is a machine that runs instances.
+type Node struct {
+	Name        string            `json:"name"`
+	Health      NodeHealth        `json:"health"`
+	Ready       bool              `json:"ready"`             // initialised, by its agent's word
+	Message     string            `json:"message,omitempty"` // why it is not ready
+	Incarnation string            `json:"incarnation"`
+	Key         string            `json:"key"`
+	Address     string            `json:"address,omitempty"`
+	Capacity    spec.Resources    `json:"capacity"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Version     string            `json:"version,omitempty"`
+	Runtime     string            `json:"runtime,omitempty"`
+	Joined      time.Time         `json:"joined"`
+	Since       time.Time         `json:"since"` // when its state last changed
+	Changed     Mark              `json:"changed"`
+
+	Allocated  spec.Resources `json:"allocated"`           // reserved by what its ledger holds
+	HostPorts  []string       `json:"hostPorts,omitempty"` // taken by what its ledger holds, such as tcp/80, sorted
+	Instances  int            `json:"instances"`           // that its ledger holds
+	Generation uint64         `json:"generation"`          // of the newest assignment
+	LedgerHead uint64         `json:"ledgerHead"`          // last sequence of evt.ledger
+	Head       uint64         `json:"head"`                // last sequence of evt.node
+}
+
+// State is the node's health and readiness in one word.
+func (n *Node) State() string {
+	switch {
+	case n.Health != Healthy:
+		return string(n.Health)
+	case n.Ready:
+		return "Ready"
+	default:
+		return "NotReady"
+	}
+}
+
+// TakesWork reports whether the scheduler may place instances on the node.
+func (n *Node) TakesWork() bool { return n.Health == Healthy && n.Ready }
+
+// Entry is an instance that holds capacity on a node: from its assignment until its agent says that it is gone, however
+// long that takes, so that a node is never over-committed.
+type Entry struct {
+	Node       string             `json:"node"`
+	Instance   events.InstanceKey `json:"instance"`
+	Generation uint64             `json:"generation"`
+	Requests   spec.Resources     `json:"requests"`
+	HostPorts  []string           `json:"hostPorts,omitempty"`
+	Revoked    bool               `json:"revoked,omitempty"`
+	Assigned   Mark               `json:"assigned"`
+}
+
+// Outcome is what became of a command.
+type Outcome struct {
+	Service  string         `json:"service"`
+	Accepted bool           `json:"accepted"`
+	Code     command.Code   `json:"code,omitempty"`
+	Message  string         `json:"message,omitempty"`
+	Command  command.Record `json:"command"`
+	Events   []string       `json:"events,omitempty"`
+	Mark     Mark           `json:"mark"`
+}

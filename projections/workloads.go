@@ -1,0 +1,47 @@
+package projections
+
+import (
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/workload"
+)
+
+func (c *Cluster) applyWorkload(e events.Event) {
+	namespace, name := e.Subject.Workload()
+	w := &Workload{Namespace: namespace, Name: name, Created: e.Time}
+	if old, ok := c.workloads.Get(namespace + "/" + name); ok {
+		copied := *old
+		w = &copied
+	}
+	w.Head, w.Changed, w.Scaled = e.Sequence, markOf(e), false
+	switch data := e.Data.(type) {
+	case workload.AppliedV1:
+		if w.Deleted {
+			w.Created = e.Time
+		}
+		w.Document, w.Revision, w.Applied = data.Workload, data.Revision, markOf(e)
+		w.Deleting, w.Deleted = false, false
+	case workload.ScaledV1:
+		replicas := data.Replicas
+		w.Document.Spec.Replicas, w.Scaled = &replicas, true
+	case workload.DeleteRequestedV1:
+		w.Deleting = true
+	case workload.DeletedV1:
+		w.Deleted = true
+		c.forgetInstances(namespace, name)
+	}
+	c.workloads.Set(namespace+"/"+name, w)
+}
+
+// forgetInstances drops what is left of a deleted workload's instances; the log keeps them for ever. Slots stay, so that
+// attempts go on climbing when the name is used again.
+func (c *Cluster) forgetInstances(namespace, name string) {
+	var gone []string
+	for i := range c.InstancesOf(namespace, name) {
+		if i.Retired {
+			gone = append(gone, instanceKey(i.Key))
+		}
+	}
+	for _, key := range gone {
+		c.instances.Delete(key)
+	}
+}
