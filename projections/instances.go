@@ -156,7 +156,8 @@ func observe(i *Instance, e events.Event) {
 		}
 		withContainer(i, data.Container, func(c *Container) {
 			c.Run, c.ID, c.PID, c.StartedAt = data.Run, data.ContainerID, data.PID, data.At
-			c.Running, c.Healthy, c.Message, c.NotBefore = true, false, "", time.Time{}
+			// Without a readiness probe a container is ready as soon as it runs.
+			c.Running, c.Healthy, c.Message, c.NotBefore = true, true, "", time.Time{}
 		})
 	case report.HealthyV1:
 		withContainer(i, data.Container, func(c *Container) { c.Healthy, c.Message = c.Run == data.Run, "" })
