@@ -1,0 +1,170 @@
+// Package agentd is the node: an agent that follows its node's ledger, runs what it wishes for and reports what it sees.
+//
+// The agent holds no state that it could not lose: what is wished is in the log, what runs is known to the runtime, and what was reported is in
+// the store on disk. It can be killed anywhere and goes on from there. Deciding what to do is package instance's; the files here
+// carry it out.
+package agentd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/rutter-run/rutter/agentd/instance"
+	"github.com/rutter-run/rutter/agentd/runtime"
+	"github.com/rutter-run/rutter/agentd/store"
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// Config is what an agent needs to know.
+type Config struct {
+	Node           string            // its name
+	Key            string            // public key of its credentials, to which the name belongs
+	Incarnation    string            // unique to this process
+	Address        string            // where other hosts reach the node
+	Labels         map[string]string // beyond those that the system gives
+	Reserved       spec.Resources    // kept back for the system
+	Version        string            // of the agent
+	DataDir        string
+	Heartbeat      time.Duration // between two pulses
+	PartitionLease time.Duration // how long cut off before instances with onPartition: stop are stopped
+	ParallelStarts int           // containers started at once
+}
+
+// Connections is what an agent speaks through.
+type Connections struct {
+	Log        events.LiveLog
+	Commands   events.Commands
+	Heartbeats events.Heartbeats
+	Connected  func() bool // whether the log's server can be reached now
+}
+
+// Agent runs one node.
+type Agent struct {
+	config  Config
+	runtime runtime.Runtime
+	conns   Connections
+	log     *logrus.Entry
+	store   *store.Store
+	outbox  *outbox
+	starts  *semaphore.Weighted
+	group   *errgroup.Group
+
+	mu      sync.Mutex
+	ledger  *instance.Ledger
+	workers map[string]*worker
+	fresh   uint64 // assignments after this sequence are new, ones up to it may have ended before the store was lost
+	dirty   bool   // the ledger has changed since it was saved
+
+	cutOff atomic.Bool
+	status atomic.Pointer[status]
+}
+
+// status is what the heartbeat says of the agent.
+type status struct {
+	ready   bool
+	message string
+}
+
+// New opens the agent's store. It fails where another agent has it open.
+func New(config Config, rt runtime.Runtime, conns Connections, log *logrus.Entry) (*Agent, error) {
+	s, err := store.Open(filepath.Join(config.DataDir, "agent.db"))
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		config: config, runtime: rt, conns: conns, store: s, workers: map[string]*worker{},
+		log:    log.WithField("node", config.Node),
+		starts: semaphore.NewWeighted(int64(max(1, config.ParallelStarts))),
+	}
+	a.outbox = newOutbox(s, conns.Log, "/rutter/agentd/"+config.Node, a.log)
+	a.say(false, "starting")
+	return a, nil
+}
+
+// Ready reports whether the node takes work, and if not why.
+func (a *Agent) Ready() (bool, string) {
+	s := a.status.Load()
+	return s.ready, s.message
+}
+
+func (a *Agent) say(ready bool, message string) {
+	a.status.Store(&status{ready: ready, message: message})
+}
+
+// Run runs the node until ctx is done. Containers go on running after it.
+func (a *Agent) Run(ctx context.Context) error {
+	defer func() {
+		if err := a.store.Close(); err != nil {
+			a.log.WithError(err).Error("the agent's store did not close")
+		}
+	}()
+	group, ctx := errgroup.WithContext(ctx)
+	a.group = group
+	group.Go(func() error { return a.outbox.run(ctx) })
+	group.Go(func() error { return a.beat(ctx) })
+	group.Go(func() error { return a.work(ctx) })
+	err := group.Wait()
+	if saveErr := a.saveLedger(); saveErr != nil {
+		err = errors.Join(err, saveErr)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// work brings the node up, step by step, then follows the ledger.
+func (a *Agent) work(ctx context.Context) error {
+	if err := a.untilDone(ctx, "initialise the runtime", func() error { return a.runtime.Init(ctx) }); err != nil {
+		return err
+	}
+	l, err := a.store.Ledger()
+	if err != nil {
+		return err
+	}
+	records, err := a.store.Records()
+	if err != nil {
+		return err
+	}
+	a.ledger = l
+	// What runs is looked after before the log is asked: an agent that starts cut off supervises what it has.
+	if err := a.untilDone(ctx, "look at what runs", func() error { return a.adopt(ctx, records) }); err != nil {
+		return err
+	}
+	if err := a.untilDone(ctx, "register", func() error { return a.register(ctx) }); err != nil {
+		return err
+	}
+	return a.follow(ctx)
+}
+
+// untilDone tries until it succeeds or ctx is done, and says meanwhile what is in the way.
+func (a *Agent) untilDone(ctx context.Context, what string, try func() error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := try()
+		if err != nil && ctx.Err() == nil {
+			a.say(false, fmt.Sprintf("%s: %v", what, err))
+			a.log.WithError(err).Warnf("could not %s; trying again", what)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(retryBackOff()), backoff.WithMaxElapsedTime(0))
+	return err
+}
+
+func retryBackOff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 200*time.Millisecond, 10*time.Second
+	return b
+}
+
+// Name is the node's name, for those who serve its streams.
+func (a *Agent) Name() string { return a.config.Node }

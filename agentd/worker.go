@@ -1,0 +1,417 @@
+package agentd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rutter-run/rutter/agentd/instance"
+	"github.com/rutter-run/rutter/agentd/runtime"
+	"github.com/rutter-run/rutter/agentd/store"
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/report"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/sirupsen/logrus"
+)
+
+// worker brings one instance from what it finds to what is wished, one step at a time.
+type worker struct {
+	agent    *Agent
+	key      string
+	log      *logrus.Entry
+	found    []runtime.Status // what the runtime had of it when the agent started
+	doubtful bool             // it may have ended before the agent's store was lost
+	wake     chan struct{}
+	exits    chan runtime.Status
+
+	mu         sync.Mutex
+	assignment instance.Assignment
+
+	// Only the worker's own goroutine touches what follows.
+	record   store.Record
+	state    instance.State
+	images   map[string]runtime.Image // by reference
+	pending  []store.Report           // made, and not yet on disk
+	watching map[string]bool          // container ids whose exit is waited for
+}
+
+func newWorker(a *Agent, assignment instance.Assignment, record store.Record, found []runtime.Status) *worker {
+	w := &worker{
+		agent: a, key: assignment.Key.String(), assignment: assignment, record: record, found: found,
+		log:    a.log.WithField("instance", assignment.Key.String()),
+		wake:   make(chan struct{}, 1),
+		exits:  make(chan runtime.Status, len(assignment.Spec.Containers)+1),
+		images: map[string]runtime.Image{}, watching: map[string]bool{},
+	}
+	w.state = instance.State{
+		Spec: assignment.Spec, Sandbox: record.Created, Ended: record.Ended,
+		Containers: make([]instance.Container, len(assignment.Spec.Containers)),
+	}
+	for i, c := range assignment.Spec.Containers {
+		w.state.Containers[i].Name = c.Name
+		for _, known := range record.Containers {
+			if known.Name == c.Name {
+				w.state.Containers[i] = known
+			}
+		}
+	}
+	return w
+}
+
+// nudge makes the worker look again.
+func (w *worker) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *worker) revoked() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.assignment.Revoked != nil
+}
+
+func (w *worker) revoke(r instance.Revocation) {
+	w.mu.Lock()
+	w.assignment.Revoked = &r
+	w.mu.Unlock()
+	w.nudge()
+}
+
+// wish takes the present wish into the state.
+func (w *worker) wish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.Grace = time.Duration(w.assignment.Spec.GracePeriod)
+	if r := w.assignment.Revoked; r != nil {
+		w.state.Revoked = true
+		w.state.Grace = time.Duration(r.Grace)
+	}
+	// An instance that was stopped for a partition stays stopped.
+	if w.agent.cutOff.Load() && w.assignment.Spec.OnPartition == spec.PartitionStop {
+		w.state.CutOff = true
+	}
+}
+
+// run works until nothing is left to do or ctx is done. It does nothing further while what it did is not on disk.
+func (w *worker) run(ctx context.Context) error {
+	if w.doubtful && w.endedBefore(ctx) {
+		return w.agent.forget(w)
+	}
+	w.catchUp(ctx)
+	for ctx.Err() == nil {
+		w.wish()
+		action := instance.Step(w.state, time.Now())
+		if action.Verb == instance.Done {
+			return w.agent.forget(w)
+		}
+		w.do(ctx, action)
+		if err := w.agent.untilDone(ctx, "write reports to disk", w.flush); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// endedBefore asks the log whether the end of the instance was reported once, by an agent whose store is lost.
+func (w *worker) endedBefore(ctx context.Context) bool {
+	last, err := w.agent.conns.Log.LastOf(ctx, events.ReportSubject(w.agent.config.Node, w.assignment.Key))
+	if err != nil {
+		return false
+	}
+	switch last.Data.(type) {
+	case report.StoppedV1, report.RejectedV1:
+		return true
+	}
+	return false
+}
+
+// catchUp compares what was reported with what the runtime has: runs that started or ended while no agent looked.
+func (w *worker) catchUp(ctx context.Context) {
+	for i := range w.state.Containers {
+		c := &w.state.Containers[i]
+		status, run, ok := newestRun(w.found, c.Name)
+		switch {
+		case ok && run > c.Run && status.State == runtime.StateCreated:
+			// Made but not started: Start finds it and starts it.
+		case ok && run > c.Run:
+			w.started(ctx, c, run, status)
+			if status.State == runtime.StateExited {
+				w.exited(status)
+			}
+		case c.Phase == instance.RunRunning && ok && run == c.Run && status.State == runtime.StateRunning:
+			w.watch(ctx, status.ID)
+		case c.Phase == instance.RunRunning && ok && run == c.Run && status.State == runtime.StateExited:
+			w.exited(status)
+		case c.Phase == instance.RunRunning:
+			// It ran, and the runtime knows nothing of it: the machine was restarted. How it ended is not known.
+			w.exited(runtime.Status{
+				ID: containerID(w.assignment.Key, c.Name, c.Run), State: runtime.StateExited, ExitCode: unknownExit,
+				StartedAt: c.StartedAt, ExitedAt: time.Now(),
+			})
+		}
+	}
+	if err := w.flush(); err != nil {
+		w.log.WithError(err).Error("reports of what happened meanwhile are not on disk yet")
+	}
+}
+
+// unknownExit is the exit code of a run whose end nobody saw, as Docker's for a container lost to a reboot.
+const unknownExit = 255
+
+// do carries one action out and takes what came of it into the state.
+func (w *worker) do(ctx context.Context, action instance.Action) {
+	switch action.Verb {
+	case instance.Wait:
+		w.wait(ctx, action.Until)
+	case instance.Pull:
+		w.pull(ctx)
+	case instance.CreateSandbox:
+		w.createSandbox(ctx)
+	case instance.Start:
+		w.start(ctx, action)
+	case instance.Announce:
+		c := w.container(action.Container)
+		c.Announced = true
+		w.note(report.RestartingV1{Container: c.Name, Run: action.Run, NotBefore: action.Until, Failures: c.Failures})
+	case instance.Stop:
+		w.stop(ctx)
+	case instance.Remove:
+		w.remove(ctx)
+	case instance.Finish:
+		w.state.Ended, w.record.Ended = true, true
+		if w.state.Rejected != nil {
+			w.note(*w.state.Rejected)
+			return
+		}
+		w.note(report.StoppedV1{Outcome: action.Outcome, Message: action.Message})
+	}
+}
+
+// wait returns at until, after an exit, or when something else may have changed.
+func (w *worker) wait(ctx context.Context, until time.Time) {
+	var due <-chan time.Time
+	if !until.IsZero() {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case s := <-w.exits:
+		w.exited(s)
+	case <-w.wake:
+	case <-due:
+	case <-ctx.Done():
+	}
+}
+
+func (w *worker) pull(ctx context.Context) {
+	said := false
+	var images []spec.ImageRef
+	for _, c := range w.assignment.Spec.Containers {
+		images = append(images, c.Image)
+	}
+	for _, c := range w.assignment.Spec.Containers {
+		image, err := w.agent.runtime.PullImage(ctx, c.Image, func(runtime.PullProgress) {
+			if !said {
+				said = true
+				w.note(report.PullingV1{Images: images})
+				if err := w.flush(); err != nil {
+					w.log.WithError(err).Warn("the pull is not reported yet")
+				}
+			}
+		})
+		if err != nil {
+			w.hindered(ctx, "ImagePullBackOff", fmt.Errorf("pull %s: %w", c.Image, err))
+			return
+		}
+		w.images[c.Image.String()] = image
+	}
+	w.state.Pulled, w.state.Hindrances = true, 0
+}
+
+func (w *worker) createSandbox(ctx context.Context) {
+	if w.agent.starts.Acquire(ctx, 1) != nil {
+		return
+	}
+	defer w.agent.starts.Release(1)
+	sandbox, err := w.agent.runtime.CreateSandbox(ctx, runtime.SandboxConfig{
+		Instance: sandboxName(w.assignment.Key), Hostname: w.assignment.Key.Name,
+		Ports:  w.ports(),
+		Labels: map[string]string{"namespace": w.assignment.Key.Namespace, "workload": w.assignment.Key.Workload},
+	})
+	if err != nil {
+		w.hindered(ctx, "SandboxBackOff", fmt.Errorf("create the network of the instance: %w", err))
+		return
+	}
+	w.state.Sandbox, w.record.Created, w.record.Addresses = true, true, nil
+	for _, a := range sandbox.Addresses {
+		w.record.Addresses = append(w.record.Addresses, a.String())
+	}
+	w.note(report.CreatedV1{Addresses: w.record.Addresses})
+}
+
+func (w *worker) ports() (all []spec.Port) {
+	for _, c := range w.assignment.Spec.Containers {
+		all = append(all, c.Ports...)
+	}
+	return all
+}
+
+func (w *worker) start(ctx context.Context, action instance.Action) {
+	if w.agent.starts.Acquire(ctx, 1) != nil {
+		return
+	}
+	defer w.agent.starts.Release(1)
+	c := w.container(action.Container)
+	if c.Phase == instance.RunExited {
+		if err := w.agent.runtime.Remove(ctx, containerID(w.assignment.Key, c.Name, c.Run)); err != nil {
+			w.hindered(ctx, "RemoveBackOff", fmt.Errorf("remove run %d of %s: %w", c.Run, c.Name, err))
+			return
+		}
+		c.Phase = instance.RunRemoved
+	}
+	id := containerID(w.assignment.Key, c.Name, action.Run)
+	status, err := w.launch(ctx, id, w.specOf(c.Name))
+	if err != nil {
+		if ctx.Err() == nil {
+			// What was made of it goes, so that the next try begins afresh.
+			if removeErr := w.agent.runtime.Remove(ctx, id); removeErr != nil && !errors.Is(removeErr, runtime.ErrNotFound) {
+				err = errors.Join(err, removeErr)
+			}
+		}
+		w.hindered(ctx, "StartBackOff", fmt.Errorf("start %s: %w", c.Name, err))
+		return
+	}
+	w.state.Hindrances = 0
+	w.started(ctx, c, action.Run, status)
+}
+
+func (w *worker) launch(ctx context.Context, id string, container spec.Container) (runtime.Status, error) {
+	key := w.assignment.Key
+	err := w.agent.runtime.Create(ctx, runtime.ContainerConfig{
+		ID: id, Instance: sandboxName(key), Spec: container, Image: w.images[container.Image.String()],
+		Env: []spec.EnvVar{
+			{Name: "RUTTER_NAMESPACE", Value: key.Namespace}, {Name: "RUTTER_WORKLOAD", Value: key.Workload},
+			{Name: "RUTTER_INSTANCE", Value: key.Name}, {Name: "RUTTER_NODE", Value: w.agent.config.Node},
+		},
+		Labels: map[string]string{
+			"namespace": key.Namespace, "workload": key.Workload, "instance": key.Name, "container": container.Name,
+		},
+	})
+	if err != nil {
+		return runtime.Status{}, err
+	}
+	return w.agent.runtime.Start(ctx, id)
+}
+
+func (w *worker) specOf(container string) spec.Container {
+	for _, c := range w.assignment.Spec.Containers {
+		if c.Name == container {
+			return c
+		}
+	}
+	return spec.Container{}
+}
+
+// hindered decides whether to try again later or to give the instance up.
+func (w *worker) hindered(ctx context.Context, reason string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w.log.WithError(err).Warn(reason)
+	for _, final := range []struct {
+		is     error
+		reason string
+	}{
+		{runtime.ErrImageNotFound, "ImageNotFound"}, {runtime.ErrBadImage, "BadImage"}, {runtime.ErrDigest, "DigestMismatch"},
+		{runtime.ErrBadConfig, "BadConfig"},
+	} {
+		if errors.Is(err, final.is) {
+			w.state.Rejected = &report.RejectedV1{Reason: final.reason, Message: err.Error()}
+			return
+		}
+	}
+	w.state.Hindrances++
+	w.state.RetryAt = time.Now().Add(instance.Backoff(w.state.Hindrances + 1))
+	if w.state.Hindrances == 1 {
+		w.note(report.DelayedV1{Reason: reason, Message: err.Error()})
+	}
+}
+
+// stop stops every running container side by side and notes how each ended.
+func (w *worker) stop(ctx context.Context) {
+	var all sync.WaitGroup
+	ended := make(chan runtime.Status, len(w.state.Containers))
+	for _, c := range w.state.Containers {
+		if c.Phase != instance.RunRunning {
+			continue
+		}
+		all.Go(func() {
+			id, signal := containerID(w.assignment.Key, c.Name, c.Run), w.specOf(c.Name).StopSignal
+			if err := w.agent.runtime.Stop(ctx, id, signal, w.state.Grace); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+				if ctx.Err() == nil {
+					w.log.WithError(err).WithField("container", id).Warn("not stopped; trying again")
+				}
+				return
+			}
+			status, err := w.agent.runtime.Status(ctx, id)
+			if errors.Is(err, runtime.ErrNotFound) {
+				status, err = runtime.Status{
+					ID: id, State: runtime.StateExited, ExitCode: unknownExit, StartedAt: c.StartedAt, ExitedAt: time.Now(),
+				}, nil
+			}
+			if err == nil && status.State == runtime.StateExited {
+				ended <- status
+			}
+		})
+	}
+	all.Wait()
+	close(ended)
+	progress := false
+	for s := range ended {
+		w.exited(s)
+		progress = true
+	}
+	if !progress && ctx.Err() == nil {
+		w.wait(ctx, time.Now().Add(time.Second))
+	}
+}
+
+// remove takes away the containers that ended, then the sandbox.
+func (w *worker) remove(ctx context.Context) {
+	fail := func(what string, err error) {
+		if ctx.Err() == nil {
+			w.log.WithError(err).Warnf("%s not removed; trying again", what)
+			w.wait(ctx, time.Now().Add(time.Second))
+		}
+	}
+	for i := range w.state.Containers {
+		c := &w.state.Containers[i]
+		if c.Phase != instance.RunExited {
+			continue
+		}
+		if err := w.agent.runtime.Remove(ctx, containerID(w.assignment.Key, c.Name, c.Run)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+			fail("container", err)
+			return
+		}
+		c.Phase = instance.RunRemoved
+	}
+	if err := w.agent.runtime.RemoveSandbox(ctx, sandboxName(w.assignment.Key)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		fail("sandbox", err)
+		return
+	}
+	w.state.Sandbox, w.record.Created = false, false
+}
+
+func (w *worker) container(name string) *instance.Container {
+	for i := range w.state.Containers {
+		if w.state.Containers[i].Name == name {
+			return &w.state.Containers[i]
+		}
+	}
+	return &instance.Container{Name: name}
+}
