@@ -39,7 +39,7 @@ func NodeCommand(node string) string { return CommandPrefix + "node." + node }
 type Commands interface {
 	// Send stores the command; on return it will be decided even if everything restarts. Sending the same id again is harmless.
 	Send(ctx context.Context, command Command) error
-	// Consume calls handle for each command of the service, in the order sent, again after a restart until it is acknowledged. It returns when ctx is done.
+	// Consume calls handle for each command of the service, in the order sent, again after a restart until it is acknowledged. It returns ctx's error when that is done.
 	// Several consumers of one service share its commands.
 	Consume(ctx context.Context, service string, handle func(Delivery)) error
 }
@@ -61,7 +61,7 @@ const MaxDeliveries = 20
 // Leases elects the leader of a service. A lease saves work; it never makes a write safe.
 type Leases interface {
 	// Hold tries to hold the named lease until ctx is done. Whenever it is won, lead runs with a context that ends when the lease is
-	// lost; Hold goes on trying after lead returns. A graceful end gives the lease up at once.
+	// lost; Hold goes on trying after lead returns, until ctx is done, and then returns its error. A graceful end gives the lease up at once.
 	Hold(ctx context.Context, name, holder string, lead func(ctx context.Context) error) error
 	// Holder is who holds the lease now; empty where nobody does.
 	Holder(ctx context.Context, name string) (string, error)
@@ -74,7 +74,8 @@ const LeaseTTL = 15 * time.Second
 type Heartbeats interface {
 	// Beat sends a pulse; it may be lost.
 	Beat(ctx context.Context, beat Heartbeat) error
-	// Listen calls handle for every pulse from now on, and first for the last known one of each node, with replayed true, until ctx is done.
+	// Listen calls handle for every pulse from now on, and first for the last known one of each node, with replayed true, until ctx is
+	// done, then returns its error.
 	Listen(ctx context.Context, handle func(beat Heartbeat, replayed bool)) error
 }
 

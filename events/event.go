@@ -25,8 +25,7 @@ type Event struct {
 
 	Data Payload
 
-	// Sequence and Last are set by the log and zero before: the event's place in the whole log, and the place of the event
-	// before it on the same subject (0: none) where the log knows it.
+	// Sequence is set by the log and zero before: the event's place in the whole log.
 	Sequence uint64
 	// Recorded is when the log stored it.
 	Recorded time.Time

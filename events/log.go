@@ -36,7 +36,7 @@ type Log interface {
 	Append(ctx context.Context, batch Batch) (last uint64, err error)
 
 	// Follow calls handle with every event from sequence from on (1 and 0: the first), in order and without a gap, until ctx is done or handle fails; it
-	// reconnects by itself. pending is how many stored events follow this one: 0 means caught up for now. An error of handle is returned as it is.
+	// reconnects by itself, and returns ctx's error when that is done. pending is how many stored events follow this one: 0 means caught up for now. An error of handle is returned as it is.
 	// An event of an unknown type arrives with [Unknown] as its data; a malformed message arrives with [Malformed].
 	Follow(ctx context.Context, from uint64, handle func(e Event, pending uint64) error) error
 
@@ -54,7 +54,7 @@ type Log interface {
 // how thousands of agents follow their ledgers.
 type LiveLog interface {
 	Log
-	// Subscribe calls handle for each new event of the subject until ctx is done, then returns. previous is the sequence of the
+	// Subscribe calls handle for each new event of the subject until ctx is done, then returns its error. previous is the sequence of the
 	// event before it on that subject: where it is not the last one handled, events were missed and Read fills the gap.
 	// synced is called once at the start and again after every reconnection, when events may have been missed.
 	Subscribe(ctx context.Context, subject Subject, synced func(), handle func(e Event, previous uint64)) error

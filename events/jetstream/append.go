@@ -1,0 +1,154 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/cloudevent"
+)
+
+// pubAck is JetStream's answer to a publish or to the commit of a batch.
+type pubAck struct {
+	Stream    string    `json:"stream"`
+	Sequence  uint64    `json:"seq"`
+	Duplicate bool      `json:"duplicate"`
+	Error     *apiError `json:"error"`
+}
+
+// Append implements events.Log: one event is a plain publish, several are an atomic batch.
+func (l *Log) Append(ctx context.Context, batch events.Batch) (uint64, error) {
+	batch, err := batch.Prepared()
+	if err != nil {
+		return 0, fmt.Errorf("append: %w", err)
+	}
+	messages, err := encode(batch)
+	if err != nil {
+		return 0, fmt.Errorf("append: %w", err)
+	}
+	ctx, cancel := l.client.bounded(ctx)
+	defer cancel()
+	ack, err := l.publish(ctx, messages)
+	duplicate := hasCode(err, codeBatchDuplicateIDs) || err == nil && ack.Duplicate
+	if duplicate || errors.Is(err, events.ErrConflict) {
+		last, found, findErr := l.find(ctx, batch, duplicate)
+		switch {
+		case found:
+			return last, nil
+		case findErr != nil:
+			return 0, fmt.Errorf("append to %s: %w", about(batch), findErr)
+		case duplicate:
+			err = fmt.Errorf("an id of it is stored elsewhere: %w", events.ErrConflict)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("append to %s: %w", about(batch), err)
+	}
+	return ack.Sequence, nil
+}
+
+// about names a batch in an error.
+func about(batch events.Batch) string {
+	if len(batch) == 1 {
+		return string(batch[0].Subject)
+	}
+	return fmt.Sprintf("%s and %d more", batch[0].Subject, len(batch)-1)
+}
+
+// encode makes the batch's messages. Only the first of each subject carries the expectation: the second would expect what is not
+// stored yet (10164). The expectation always names the message's own literal subject, because a replicated stream does not check a
+// wildcard against a literal one.
+func encode(batch events.Batch) ([]*nats.Msg, error) {
+	messages := make([]*nats.Msg, 0, batch.Len())
+	for _, w := range batch {
+		for i, e := range w.Events {
+			header, data, err := cloudevent.EncodeEvent(e)
+			if err != nil {
+				return nil, err
+			}
+			header[js.MsgIDHeader] = []string{e.ID}
+			if i == 0 {
+				header[js.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(w.Expect, 10)}
+			}
+			messages = append(messages, &nats.Msg{Subject: string(w.Subject), Header: header, Data: data})
+		}
+	}
+	return messages, nil
+}
+
+func (l *Log) publish(ctx context.Context, messages []*nats.Msg) (pubAck, error) {
+	var answer *nats.Msg
+	var err error
+	if len(messages) == 1 {
+		answer, err = l.client.request(ctx, messages[0])
+	} else {
+		answer, err = l.client.publishBatch(ctx, messages)
+	}
+	if err != nil {
+		return pubAck{}, err
+	}
+	var ack pubAck
+	if err := json.Unmarshal(answer.Data, &ack); err != nil {
+		return pubAck{}, fmt.Errorf("answer is not an acknowledgement (%w): %w", err, events.ErrUnknown)
+	}
+	if ack.Error != nil {
+		return pubAck{}, ack.Error
+	}
+	return ack, nil
+}
+
+// publishBatch sends an atomic batch in one go and waits for the answer to its commit. The first message asks for an answer as
+// well: it is where the server says that too many batches are open.
+func (c *Client) publishBatch(ctx context.Context, messages []*nats.Msg) (*nats.Msg, error) {
+	subjects := make([]string, len(messages))
+	id := nuid.Next()
+	for i, m := range messages {
+		subjects[i] = m.Subject
+		m.Header[jetstreamext.BatchIDHeader] = []string{id}
+		m.Header[jetstreamext.BatchSeqHeader] = []string{strconv.Itoa(i + 1)}
+	}
+	last := messages[len(messages)-1]
+	last.Header[jetstreamext.BatchCommitHeader] = []string{"1"}
+
+	denied := c.denials.watch(subjects...)
+	defer denied.stop()
+	ctx, stop := denied.context(ctx)
+	defer stop()
+	if err := c.connected(ctx); err != nil {
+		return nil, transport(err, false)
+	}
+	inbox := c.nc.NewInbox()
+	answers, err := c.nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, transport(err, false)
+	}
+	defer func() { _ = answers.Unsubscribe() }()
+	messages[0].Reply, last.Reply = inbox, inbox
+	for _, m := range messages {
+		if err := c.nc.PublishMsg(m); err != nil {
+			// Without its commit the batch is given up by the server.
+			return nil, transport(err, false)
+		}
+	}
+	for {
+		answer, err := answers.NextMsgWithContext(ctx)
+		switch {
+		case denied.err() != nil:
+			return nil, denied.err()
+		case err != nil:
+			return nil, transport(err, true)
+		case answer.Header.Get("Status") == "503":
+			return nil, transport(nats.ErrNoResponders, false)
+		case len(answer.Data) > 0: // an empty answer only says that the first message has arrived
+			return answer, nil
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package jetstream
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// message is one message of the stream and what its delivery says about it.
+type message struct {
+	msg      *nats.Msg
+	sequence uint64
+	stored   time.Time
+	pending  uint64
+}
+
+// intake takes a push consumer's messages as they come, checks that none is missing, and cuts them into chunks.
+type intake struct {
+	beat
+	ctx  context.Context
+	lost context.CancelCauseFunc
+	nc   *nats.Conn
+
+	delivered uint64      // the consumer's number of the last message
+	current   *chunk      // being filled
+	ordered   chan *chunk // every chunk, in order
+	work      chan *chunk // those that are worth another goroutine
+}
+
+const (
+	chunkSize   = 128 // messages
+	inlineUpTo  = 8   // messages that are decoded where they are handled
+	chunksAhead = 64  // under way between the connection and the handler
+)
+
+func newIntake(ctx context.Context, lost context.CancelCauseFunc, nc *nats.Conn) *intake {
+	return &intake{ctx: ctx, lost: lost, nc: nc, ordered: make(chan *chunk, chunksAhead), work: make(chan *chunk, chunksAhead)}
+}
+
+// receive is the subscription's handler.
+func (in *intake) receive(msg *nats.Msg) {
+	in.heard()
+	if msg.Header.Get("Status") != "" && len(msg.Data) == 0 {
+		in.control(msg)
+		return
+	}
+	m, delivered, ok := parseDelivery(msg)
+	if !ok || delivered != in.delivered+1 {
+		in.lost(errLost)
+		return
+	}
+	in.delivered = delivered
+	if in.current == nil {
+		in.current = newChunk()
+	}
+	in.current.messages = append(in.current.messages, m)
+	if m.pending == 0 || len(in.current.messages) == chunkSize {
+		in.flush()
+	}
+}
+
+// control answers the server's flow control and compares its count with ours at a heartbeat.
+func (in *intake) control(msg *nats.Msg) {
+	if last := msg.Header.Get("Nats-Last-Consumer"); last != "" {
+		if n, err := strconv.ParseUint(last, 10, 64); err != nil || n != in.delivered {
+			in.lost(errLost)
+			return
+		}
+	}
+	in.flush()
+	reply := msg.Reply
+	if reply == "" {
+		reply = msg.Header.Get("Nats-Consumer-Stalled")
+	}
+	if reply != "" {
+		_ = in.nc.Publish(reply, nil) // lost with the connection, like all that it would have let through
+	}
+}
+
+// flush passes the current chunk on, waiting where the handler is behind.
+func (in *intake) flush() {
+	c := in.current
+	if c == nil {
+		return
+	}
+	in.current = nil
+	c.inline = len(c.messages) <= inlineUpTo
+	select {
+	case in.ordered <- c:
+	case <-in.ctx.Done():
+		return
+	}
+	if !c.inline {
+		select {
+		case in.work <- c:
+		case <-in.ctx.Done():
+		}
+	}
+	in.heard()
+}
+
+// parseDelivery reads a consumer's reply subject, which says where in the stream and in the delivery a message stands:
+// $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>, in a later form with a
+// domain and an account before the stream and a random token at the end.
+func parseDelivery(msg *nats.Msg) (m message, delivered uint64, ok bool) {
+	const prefix = "$JS.ACK."
+	rest, found := strings.CutPrefix(msg.Reply, prefix)
+	if !found {
+		return m, 0, false
+	}
+	skip := 3
+	if strings.Count(rest, ".") > 6 {
+		skip = 5
+	}
+	for ; skip > 0; skip-- {
+		i := strings.IndexByte(rest, '.')
+		if i < 0 {
+			return m, 0, false
+		}
+		rest = rest[i+1:]
+	}
+	var numbers [4]uint64
+	for i := range numbers {
+		var n uint64
+		j := 0
+		for ; j < len(rest) && rest[j] != '.'; j++ {
+			if rest[j] < '0' || rest[j] > '9' {
+				return m, 0, false
+			}
+			n = n*10 + uint64(rest[j]-'0')
+		}
+		if j == 0 || i < 3 && j == len(rest) {
+			return m, 0, false
+		}
+		numbers[i] = n
+		if j < len(rest) {
+			j++
+		}
+		rest = rest[j:]
+	}
+	m = message{msg: msg, sequence: numbers[0], stored: time.Unix(0, int64(numbers[2])).UTC(), pending: numbers[3]}
+	return m, numbers[1], true
+}

@@ -1,0 +1,76 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/cloudevent"
+)
+
+// Log implements [events.LiveLog] on the stream EVENTS.
+type Log struct{ client *Client }
+
+var _ events.LiveLog = (*Log)(nil)
+
+// Last implements events.Log.
+func (l *Log) Last(ctx context.Context) (uint64, error) {
+	var info struct {
+		State struct {
+			LastSeq uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	if err := l.client.api(ctx, "STREAM.INFO."+StreamEvents, nil, &info); err != nil {
+		return 0, fmt.Errorf("last sequence of %s: %w", StreamEvents, err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// LastOf implements events.Log. It asks for the subject by its own API subject, so that permissions can be given by subject. On a
+// replicated stream a server that is a moment behind may answer.
+func (l *Log) LastOf(ctx context.Context, subject events.Subject) (events.Event, error) {
+	msg, err := l.client.lastMessage(ctx, StreamEvents, string(subject))
+	if err != nil {
+		return events.Event{}, fmt.Errorf("last event of %s: %w", subject, err)
+	}
+	e := cloudevent.NewDecoder(l.client.registry).Event(string(subject), cloudevent.Header(msg.header), msg.data)
+	e.Sequence, e.Recorded = msg.sequence, msg.stored
+	return e, nil
+}
+
+// stored is a message as a direct get gives it.
+type stored struct {
+	header   nats.Header
+	data     []byte
+	sequence uint64
+	stored   time.Time
+}
+
+// lastMessage gets the last message of a subject, [events.ErrNotFound] where there is none.
+func (c *Client) lastMessage(ctx context.Context, stream, subject string) (stored, error) {
+	answer, err := c.request(ctx, nats.NewMsg(apiPrefix+"DIRECT.GET."+stream+"."+subject))
+	if err != nil {
+		return stored{}, err
+	}
+	switch status := answer.Header.Get("Status"); status {
+	case "":
+	case "404":
+		return stored{}, events.ErrNotFound
+	default:
+		return stored{}, fmt.Errorf("status %s %s: %w", status, answer.Header.Get("Description"), events.ErrUnavailable)
+	}
+	sequence, err := strconv.ParseUint(answer.Header.Get(js.SequenceHeader), 10, 64)
+	if err != nil {
+		return stored{}, fmt.Errorf("answer without a sequence: %w", err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, answer.Header.Get(js.TimeStampHeaer))
+	if err != nil {
+		return stored{}, fmt.Errorf("answer without a time: %w", err)
+	}
+	return stored{header: answer.Header, data: answer.Data, sequence: sequence, stored: at.UTC()}, nil
+}

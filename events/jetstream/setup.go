@@ -1,0 +1,153 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/rutter-run/rutter/events"
+)
+
+// StreamOptions is what an operator may choose about the streams. Raising Replicas later moves the streams to more servers.
+type StreamOptions struct {
+	Replicas        int           // 1, 3 or 5; 1 where 0
+	MaxEventBytes   int64         // EVENTS refuses writes above it; no limit where 0
+	MaxCommandBytes int64         // COMMANDS drops its oldest above it; no limit where 0
+	CommandAge      time.Duration // how long commands are kept; 72 h where 0
+}
+
+const (
+	defaultCommandAge = 72 * time.Hour
+	eventDuplicates   = 2 * time.Minute
+	commandDuplicates = 10 * time.Minute
+	leaseMarkers      = 30 * time.Second // how long the bucket shows that a lease ran out
+	heartbeatAge      = 24 * time.Hour
+	commandAckWait    = 30 * time.Second
+	commandsInFlight  = 256
+)
+
+func (o StreamOptions) withDefaults() StreamOptions {
+	o.Replicas = max(o.Replicas, 1)
+	if o.MaxEventBytes == 0 {
+		o.MaxEventBytes = -1
+	}
+	if o.MaxCommandBytes == 0 {
+		o.MaxCommandBytes = -1
+	}
+	if o.CommandAge == 0 {
+		o.CommandAge = defaultCommandAge
+	}
+	return o
+}
+
+// streams are the definitions of all plain streams. Never give EVENTS message schedules or delete markers: both silently switch
+// DenyPurge off.
+func (o StreamOptions) streams() []js.StreamConfig {
+	return []js.StreamConfig{
+		{
+			Name: StreamEvents, Description: "The truth: every event, for ever", Subjects: []string{events.EventPrefix + ">"},
+			Storage: js.FileStorage, Retention: js.LimitsPolicy, Discard: js.DiscardNew, MaxBytes: o.MaxEventBytes, MaxMsgs: -1,
+			MaxConsumers: -1, MaxMsgsPerSubject: -1, DenyDelete: true, DenyPurge: true, AllowDirect: true, AllowAtomicPublish: true,
+			Duplicates: eventDuplicates, Replicas: o.Replicas,
+			RePublish: &js.RePublish{Source: events.EventPrefix + ">", Destination: events.LivePrefix + events.EventPrefix + ">"},
+		},
+		{
+			Name: StreamCommands, Description: "Intents that wait for a decision", Subjects: []string{events.CommandPrefix + ">"},
+			Storage: js.FileStorage, Retention: js.LimitsPolicy, Discard: js.DiscardOld, MaxAge: o.CommandAge, MaxBytes: o.MaxCommandBytes,
+			MaxMsgs: -1, MaxConsumers: -1, MaxMsgsPerSubject: -1, DenyDelete: true, DenyPurge: true, AllowDirect: true,
+			Duplicates: commandDuplicates, Replicas: o.Replicas,
+		},
+		{
+			Name: StreamHeartbeats, Description: "The last pulse of each node", Subjects: []string{heartbeatPrefix + "*"},
+			Storage: js.MemoryStorage, Retention: js.LimitsPolicy, Discard: js.DiscardOld, MaxAge: heartbeatAge, MaxMsgsPerSubject: 1,
+			MaxMsgs: -1, MaxBytes: -1, MaxConsumers: -1, AllowDirect: true, Replicas: o.Replicas,
+		},
+	}
+}
+
+// Setup makes every stream and consumer, or brings it up to the options. It may be run by any number of processes at once, and
+// waits until the servers have a quorum or ctx is done.
+func Setup(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
+	o = o.withDefaults()
+	api, err := js.New(nc)
+	if err != nil {
+		return fmt.Errorf("set up streams: %w", err)
+	}
+	for _, config := range o.streams() {
+		if err := insist(ctx, func(ctx context.Context) error {
+			_, err := api.CreateOrUpdateStream(ctx, config)
+			return err
+		}); err != nil {
+			return fmt.Errorf("set up stream %s: %w", config.Name, err)
+		}
+	}
+	if err := insist(ctx, func(ctx context.Context) error {
+		_, err := api.CreateOrUpdateKeyValue(ctx, js.KeyValueConfig{
+			Bucket: BucketLeases, Description: "Leadership of services", History: 1, LimitMarkerTTL: leaseMarkers,
+			Storage: js.FileStorage, Replicas: o.Replicas,
+		})
+		return err
+	}); err != nil {
+		return fmt.Errorf("set up bucket %s: %w", BucketLeases, err)
+	}
+	if err := insist(ctx, func(ctx context.Context) error {
+		_, err := api.CreateOrUpdateObjectStore(ctx, js.ObjectStoreConfig{
+			Bucket: BucketSnapshots, Description: "Snapshots of projections", Storage: js.FileStorage, Replicas: o.Replicas,
+		})
+		return err
+	}); err != nil {
+		return fmt.Errorf("set up bucket %s: %w", BucketSnapshots, err)
+	}
+	for _, service := range commandServices {
+		if err := insist(ctx, func(ctx context.Context) error {
+			_, err := api.CreateOrUpdateConsumer(ctx, StreamCommands, js.ConsumerConfig{
+				Durable: service, Description: "Commands for " + service, FilterSubjects: commandFilters(service),
+				AckPolicy: js.AckExplicitPolicy, AckWait: commandAckWait, MaxDeliver: -1, MaxAckPending: commandsInFlight,
+				DeliverPolicy: js.DeliverAllPolicy, Replicas: o.Replicas,
+			})
+			return err
+		}); err != nil {
+			return fmt.Errorf("set up consumer %s of %s: %w", service, StreamCommands, err)
+		}
+	}
+	return nil
+}
+
+// insist tries again while the servers are still finding each other, or somebody else is making the same thing.
+func insist(ctx context.Context, try func(context.Context) error) error {
+	const attempt, pause = 5 * time.Second, 100 * time.Millisecond
+	for {
+		once, cancel := context.WithTimeout(ctx, attempt)
+		err := try(once)
+		cancel()
+		if err == nil || lasting(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("no quorum: %w", events.ErrUnavailable), ctx.Err(), err)
+		case <-time.After(pause + rand.N(pause)):
+		}
+	}
+}
+
+// lasting reports whether an error will be the same next time: the servers understood the request and will not do it.
+func lasting(err error) bool {
+	var api *js.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	return api.Code == 400 && api.ErrorCode != js.JSErrCodeStreamNameInUse && api.ErrorCode != js.JSErrCodeConsumerExists &&
+		api.ErrorCode != codeNoPeers && api.ErrorCode != codeReplicasNotClustered
+}
+
+// Codes of the API while a cluster is coming up.
+const (
+	codeNoPeers              = 10005
+	codeReplicasNotClustered = 10074
+)
