@@ -1,11 +1,9 @@
-// Package auth holds the keys of a deployment and says who may do what on its NATS servers.
-//
-// It is NATS's decentralised scheme: an operator key signs accounts, the account RUTTER signs users, and a user's JWT carries
-// its permissions. A server needs only the operator's public side ([Trust]); whoever holds the account's key can admit users.
 package auth
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
@@ -16,6 +14,31 @@ type Trust struct {
 	Operator string            // the operator's JWT
 	System   string            // public key of the system account
 	Accounts map[string]string // account JWTs by public key
+}
+
+// LoadTrust reads the public side out of a directory that [Init] made, or that its *.jwt files were copied to.
+func LoadTrust(dir string) (*Trust, error) {
+	t := &Trust{Accounts: map[string]string{}}
+	operator, err := os.ReadFile(filepath.Join(dir, operatorJWT))
+	if err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	t.Operator = string(operator)
+	for _, name := range []string{systemJWT, accountJWT} {
+		token, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("trust: %w", err)
+		}
+		claims, err := jwt.DecodeAccountClaims(string(token))
+		if err != nil {
+			return nil, fmt.Errorf("trust: %s: %w", filepath.Join(dir, name), err)
+		}
+		t.Accounts[claims.Subject] = string(token)
+		if name == systemJWT {
+			t.System = claims.Subject
+		}
+	}
+	return t, nil
 }
 
 // Configure makes a server trust the operator and know its accounts.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
+
+	"github.com/rutter-run/rutter/events"
 )
 
 // Config says where the servers are and who connects.
@@ -35,30 +38,31 @@ const (
 	dialTimeout  = 2 * time.Second
 )
 
-// Connect connects and returns when the connection stands or ctx is done. From then on it reconnects for ever. What is
-// published while there is no connection fails at once with nats.ErrReconnectBufExceeded instead of being sent late.
+// Connect connects, trying again until the connection stands or ctx is done. Credentials that the servers do not take are
+// [events.ErrDenied] at once. From then on it reconnects for ever, refused credentials or not. What is published while there is
+// no connection fails at once with nats.ErrReconnectBufExceeded instead of being sent late.
 func Connect(ctx context.Context, c Config) (*nats.Conn, error) {
 	if c.Log == nil {
 		c.Log = logrus.StandardLogger()
 	}
-	log := c.Log.WithField("nats", c.Name)
-	options, err := c.options(log)
+	options, err := c.options(c.Log.WithField("nats", c.Name))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	connected := make(chan struct{}, 1)
-	options = append(options, nats.ConnectHandler(func(*nats.Conn) { connected <- struct{}{} }))
-	nc, err := nats.Connect(strings.Join(c.URLs, ","), options...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(c.URLs, ","), err)
-	}
-	select {
-	case <-connected:
-		return nc, nil
-	case <-ctx.Done():
-		last := nc.LastError()
-		nc.Close()
-		return nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(c.URLs, ","), errors.Join(ctx.Err(), last))
+	servers := strings.Join(c.URLs, ",")
+	for {
+		nc, err := nats.Connect(servers, options...)
+		switch {
+		case err == nil:
+			return nc, nil
+		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):
+			return nil, fmt.Errorf("connect to NATS at %s: %w: %w", servers, events.ErrDenied, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to NATS at %s: %w: %w: %w", servers, events.ErrUnavailable, ctx.Err(), err)
+		case <-time.After(reconnectWait + rand.N(reconnectJitter)):
+		}
 	}
 }
 
@@ -68,7 +72,7 @@ func (c Config) options(log *logrus.Entry) ([]nats.Option, error) {
 	}
 	options := []nats.Option{
 		nats.Name(c.Name),
-		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
+		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(pingsOut), nats.Timeout(dialTimeout),
 		// A server that is being restarted may refuse credentials for a moment: keep trying.
@@ -101,44 +105,43 @@ func (c Config) options(log *logrus.Entry) ([]nats.Option, error) {
 	if len(creds) == 0 {
 		return options, nil
 	}
-	user, err := userOf(creds)
+	token, err := jwt.ParseDecoratedJWT(creds)
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	return append(options, user, nats.CustomInboxPrefix(InboxPrefix(nameOf(creds)))), nil
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
+	}
+	seed, err := seedOf(creds)
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
+	}
+	return append(options, nats.UserJWTAndSeed(token, seed), nats.CustomInboxPrefix(InboxPrefix(userName(claims)))), nil
 }
+
+// NodeTag marks the JWT of a node, whose name could be a service's.
+const NodeTag = "node"
+
+// NodeUser is the name of a node's user, which no service has.
+func NodeUser(node string) string { return "node_" + node }
 
 // InboxPrefix heads the subjects on which a user receives replies; nobody else may listen there.
 func InboxPrefix(user string) string { return "_INBOX_" + user }
 
-func userOf(creds []byte) (nats.Option, error) {
-	token, err := jwt.ParseDecoratedJWT(creds)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := jwt.ParseDecoratedUserNKey(creds); err != nil {
-		return nil, err
-	}
-	sign := func(nonce []byte) ([]byte, error) {
-		key, err := jwt.ParseDecoratedUserNKey(creds)
-		if err != nil {
-			return nil, err
-		}
-		defer key.Wipe()
-		return key.Sign(nonce)
-	}
-	return nats.UserJWT(func() (string, error) { return token, nil }, sign), nil
-}
-
-// nameOf is the user's name in its JWT.
-func nameOf(creds []byte) string {
-	token, err := jwt.ParseDecoratedJWT(creds)
-	if err != nil {
-		return ""
-	}
-	claims, err := jwt.DecodeUserClaims(token)
-	if err != nil {
-		return ""
+// userName is whose inbox the holder of a JWT has.
+func userName(claims *jwt.UserClaims) string {
+	if claims.Tags.Contains(NodeTag) {
+		return NodeUser(claims.Name)
 	}
 	return claims.Name
+}
+
+func seedOf(creds []byte) (string, error) {
+	key, err := jwt.ParseDecoratedUserNKey(creds)
+	if err != nil {
+		return "", err
+	}
+	seed, err := key.Seed()
+	return string(seed), err
 }

@@ -1,0 +1,121 @@
+package auth
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/internal/natsconn"
+)
+
+// The users of a deployment that are not nodes: its services, whoever sets it up and repairs it, and whoever wants to join.
+const (
+	UserReconciler = events.ServiceReconciler
+	UserScheduler  = events.ServiceScheduler
+	UserNodeHealth = events.ServiceNodeHealth
+	UserGateway    = events.ServiceGateway
+	UserAdmin      = "admin"
+	userJoin       = "join"
+)
+
+// Permissions is what a user may publish to and subscribe to; all else is refused. Respond: it may also answer whoever asks it on
+// what it subscribes to, as often as it likes.
+type Permissions struct {
+	Publish   []string
+	Subscribe []string
+	Respond   bool
+}
+
+// Users lists who has permissions of its own.
+func Users() []string { return slices.Sorted(maps.Keys(services)) }
+
+// ServicePermissions is what a user of [Users] may do.
+func ServicePermissions(user string) (Permissions, error) {
+	make, ok := services[user]
+	if !ok {
+		return Permissions{}, fmt.Errorf("there is no user %q: want one of %q: %w", user, Users(), events.ErrNotFound)
+	}
+	return make(), nil
+}
+
+// services is the table: each service writes only the aggregates that it is the only writer of.
+var services = map[string]func() Permissions{
+	UserReconciler: func() Permissions {
+		return decider(UserReconciler, "evt.workload.>", "evt.instance.>").and(consumer(UserReconciler))
+	},
+	UserScheduler: func() Permissions {
+		return decider(UserScheduler, "evt.ledger.>", "evt.unplaced.>")
+	},
+	UserNodeHealth: func() Permissions {
+		return decider(UserNodeHealth, "evt.node.>").and(consumer(UserNodeHealth)).and(pulse()).
+			and(Permissions{Subscribe: []string{joinSubject("*")}, Respond: true})
+	},
+	UserGateway: func() Permissions {
+		return reader(UserGateway).and(pulse()).and(Permissions{
+			Publish:   []string{"cmd.>", "rpc.>", "$JS.API.DIRECT.GET.KV_LEASES.>"},
+			Subscribe: []string{"live.evt.>"},
+		})
+	},
+	UserAdmin: func() Permissions { return Permissions{Publish: []string{">"}, Subscribe: []string{">"}} },
+	userJoin: func() Permissions {
+		return Permissions{Publish: []string{joinSubject("*")}, Subscribe: []string{natsconn.InboxPrefix(userJoin) + ".>"}}
+	},
+}
+
+// NodePermissions is what the agent of a node may do: report, beat and register in its own name, hear its own ledger, answer the
+// gateway.
+func NodePermissions(node string) Permissions {
+	own := []string{"evt.ledger." + node, "evt.node." + node, "evt.report." + node + ".>"}
+	p := Permissions{
+		Publish:   []string{"evt.report." + node + ".>", "hb." + node, "cmd.node." + node, "$JS.FC.EVENTS.>"},
+		Subscribe: []string{natsconn.InboxPrefix(natsconn.NodeUser(node)) + ".>", "live.evt.ledger." + node, "live.evt.node." + node, "rpc." + node + ".>"},
+		Respond:   true,
+	}
+	for _, subject := range own {
+		// The server holds the consumer to the filter that stands in the subject.
+		p.Publish = append(p.Publish, "$JS.API.CONSUMER.CREATE.EVENTS.*."+subject, "$JS.API.DIRECT.GET.EVENTS."+subject)
+	}
+	return p
+}
+
+// reader may read the whole log.
+func reader(user string) Permissions {
+	return Permissions{
+		Publish: []string{
+			"$JS.API.STREAM.INFO.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.>", "$JS.API.DIRECT.GET.EVENTS.>", "$JS.FC.EVENTS.>",
+		},
+		Subscribe: []string{natsconn.InboxPrefix(user) + ".>"},
+	}
+}
+
+// decider reads the whole log, writes its own aggregates and the outcomes of its commands, and holds its lease.
+func decider(user string, writes ...string) Permissions {
+	return reader(user).and(Permissions{
+		Publish: append(writes, string(events.CommandSubject(user)), "$KV.LEASES."+user,
+			"$JS.API.DIRECT.GET.KV_LEASES.$KV.LEASES."+user),
+		Subscribe: []string{"$KV.LEASES." + user},
+	})
+}
+
+// consumer takes the commands of its service.
+func consumer(user string) Permissions {
+	return Permissions{Publish: []string{
+		"$JS.API.CONSUMER.INFO.COMMANDS." + user, "$JS.API.CONSUMER.MSG.NEXT.COMMANDS." + user, "$JS.ACK.COMMANDS." + user + ".>",
+	}}
+}
+
+// pulse hears every node's heartbeat.
+func pulse() Permissions {
+	return Permissions{Publish: []string{"$JS.API.CONSUMER.CREATE.HEARTBEATS.*.hb.*"}, Subscribe: []string{"hb.*"}}
+}
+
+func (p Permissions) and(o Permissions) Permissions {
+	return Permissions{
+		Publish:   slices.Concat(p.Publish, o.Publish),
+		Subscribe: slices.Concat(p.Subscribe, o.Subscribe),
+		Respond:   p.Respond || o.Respond,
+	}
+}
+
+func joinSubject(node string) string { return "join." + node }
