@@ -32,6 +32,7 @@ type Cluster struct {
 	heads     btree.Map[string, uint64]   // command subjects → last sequence
 	waiting   btree.Map[string, struct{}] // namespace/workload/name of instances without a node
 	unsettled btree.Map[string, struct{}] // instances that a planner may have to do something about, see settled
+	surplus   btree.Map[string, struct{}] // entries that the scheduler has to take back, see isSurplus
 }
 
 // Empty is the state before the first event.
@@ -110,6 +111,16 @@ func (c *Cluster) NodeCount() int { return c.nodes.Len() }
 // Entries goes through what holds capacity on a node, by instance.
 func (c *Cluster) Entries(node string) iter.Seq[*Entry] { return prefixed(&c.entries, node+"/") }
 
+// Surplus goes through what holds capacity on a node, is not revoked yet and is not wished for there.
+func (c *Cluster) Surplus() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		c.surplus.Scan(func(key string, _ struct{}) bool {
+			entry, ok := c.entries.Get(key)
+			return !ok || yield(entry)
+		})
+	}
+}
+
 // Outcome returns what became of a command; false while it is not decided, or so long ago that it is forgotten.
 func (c *Cluster) Outcome(id string) (*Outcome, bool) { return c.outcomes.Get(id) }
 
@@ -161,4 +172,33 @@ func entryKey(node string, k events.InstanceKey) string { return node + "/" + in
 func slotKey(namespace, workload string, slot int) string {
 	n := strconv.Itoa(slot)
 	return namespace + "/" + workload + "/" + "000000"[:max(0, 6-len(n))] + n
+}
+
+// Head is the sequence of the last event on the subject of an aggregate, 0 where there is none: what a writer expects there.
+func (c *Cluster) Head(s events.Subject) uint64 {
+	switch s.Aggregate() {
+	case events.AggregateWorkload:
+		if w, ok := c.Workload(s.Workload()); ok {
+			return w.Head
+		}
+	case events.AggregateInstance:
+		if i, ok := c.Instance(s.Instance()); ok {
+			return i.Head
+		}
+	case events.AggregateUnplaced:
+		if i, ok := c.Instance(s.Instance()); ok {
+			return i.UnplacedHead
+		}
+	case events.AggregateLedger:
+		if n, ok := c.Node(s.Node()); ok {
+			return n.LedgerHead
+		}
+	case events.AggregateNode:
+		if n, ok := c.Node(s.Node()); ok {
+			return n.Head
+		}
+	case events.AggregateCommand:
+		return c.CommandHead(s.Service())
+	}
+	return 0
 }

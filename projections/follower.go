@@ -13,6 +13,8 @@ import (
 type Follower struct {
 	log  events.Log
 	view atomic.Pointer[Cluster]
+	// state belongs to Run. It outlives a run that failed, so that the view never goes back.
+	state *State
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next view
@@ -21,27 +23,28 @@ type Follower struct {
 
 // NewFollower makes a follower from the first event on; Run sets it going.
 func NewFollower(log events.Log) *Follower {
-	f := &Follower{log: log, changed: make(chan struct{})}
+	f := &Follower{log: log, state: NewState(), changed: make(chan struct{})}
 	f.view.Store(Empty())
 	return f
 }
 
 // maxUnseen is how many events may be folded without a new view while catching up.
-const maxUnseen = 4096
+const maxUnseen = 256
 
-// Run follows the log until ctx is done. It takes a view whenever it has caught up.
+// Run follows the log until ctx is done. It takes a view whenever it has caught up. After it failed it can be run again and
+// goes on where it was.
 func (f *Follower) Run(ctx context.Context) error {
-	state := NewState()
+	state := f.state
 	// What is there already is worth one view, also where it is nothing.
 	last, err := f.log.Last(ctx)
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
 	}
-	if last == 0 {
+	if state.Sequence() >= last {
 		f.publish(state, true)
 	}
 	unseen := 0
-	return f.log.Follow(ctx, 1, func(e events.Event, pending uint64) error {
+	return f.log.Follow(ctx, state.Sequence()+1, func(e events.Event, pending uint64) error {
 		state.Apply(e)
 		if unseen++; pending == 0 || unseen >= maxUnseen {
 			unseen = 0

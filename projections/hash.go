@@ -24,6 +24,7 @@ func (c *Cluster) Hash() string {
 	hashMap(h, enc, "heads", &c.heads)
 	hashMap(h, enc, "waiting", &c.waiting)
 	hashMap(h, enc, "unsettled", &c.unsettled)
+	hashMap(h, enc, "surplus", &c.surplus)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 

@@ -48,20 +48,46 @@ func (c *Cluster) instanceRequested(e events.Event, data instance.RequestedV1) {
 	}
 	c.slots.Set(slotKey(key.Namespace, key.Workload, data.Slot), &slot)
 
-	forgotten := events.InstanceKey{
-		Namespace: key.Namespace, Workload: key.Workload,
-		Name: events.InstanceName(key.Workload, data.Slot, data.Attempt-keptAttempts-1),
-	}
-	if old, ok := c.Instance(forgotten); ok && old.Retired {
-		c.instances.Delete(instanceKey(forgotten))
+	c.forget(key.Namespace, key.Workload, data.Slot, data.Attempt-keptAttempts-1)
+}
+
+// forget drops a retired instance that is too old to be shown; the log keeps it for ever.
+func (c *Cluster) forget(namespace, workload string, slot, attempt int) {
+	k := events.InstanceKey{Namespace: namespace, Workload: workload, Name: events.InstanceName(workload, slot, attempt)}
+	if old, ok := c.Instance(k); ok && old.Retired {
+		c.dropInstance(k)
 	}
 }
 
+func (c *Cluster) dropInstance(k events.InstanceKey) {
+	key := instanceKey(k)
+	old, ok := c.instances.Delete(key)
+	if !ok {
+		return
+	}
+	c.waiting.Delete(key)
+	c.unsettled.Delete(key)
+	c.markSurplus(old.Node, k)
+}
+
 func (c *Cluster) instanceRetired(e events.Event, data instance.RetiredV1) {
-	c.changeInstance(e, func(i *Instance) {
+	retired, ok := c.changeInstance(e, func(i *Instance) {
 		i.Head, i.Retired = e.Sequence, true
 		i.Phase, i.Reason, i.Since = data.Phase, data.Message, e.Time
 	})
+	if !ok {
+		return
+	}
+	k := retired.Key
+	if retired.Placed() && retired.Revoked {
+		c.release(retired.Node, k) // of a node that left: nobody else will say that it is gone
+	}
+	// One that outlived its successors, or its workload, is forgotten now.
+	slot, _ := c.Slot(k.Namespace, k.Workload, retired.Slot)
+	w, known := c.Workload(k.Namespace, k.Workload)
+	if (known && w.Deleted) || (slot != nil && retired.Attempt < slot.Attempt-keptAttempts) {
+		c.dropInstance(k)
+	}
 }
 
 func (c *Cluster) assigned(e events.Event, data ledger.AssignedV1) {
@@ -75,27 +101,38 @@ func (c *Cluster) assigned(e events.Event, data ledger.AssignedV1) {
 	slices.Sort(entry.HostPorts)
 	c.release(name, data.Instance)
 	c.entries.Set(entryKey(name, data.Instance), entry)
-	c.changeNode(name, func(n *Node) {
+	n, _ := c.changeNode(name, func(n *Node) {
 		n.LedgerHead, n.Generation = e.Sequence, max(n.Generation, data.Generation)
 		n.Allocated, n.Instances = n.Allocated.Add(entry.Requests), n.Instances+1
 		n.HostPorts = slices.Concat(n.HostPorts, entry.HostPorts)
 		slices.Sort(n.HostPorts)
 	})
 	c.changeInstanceAt(e, data.Instance, func(i *Instance) {
+		if i.Placed() && i.Node != name {
+			return // two schedulers chose at once: the first one counts, and this entry is surplus
+		}
 		i.Node, i.Generation, i.Assigned, i.Revoked = name, data.Generation, markOf(e), false
 		i.Unplaceable, i.ReportHead = nil, 0
+		i.NodeLost, i.Lost = n.out(), n.LostBy // the node may have been lost while the scheduler chose it
 	})
+	c.markSurplus(name, data.Instance)
 }
 
 func (c *Cluster) revoked(e events.Event, data ledger.RevokedV1) {
 	name := e.Subject.Node()
-	c.changeNode(name, func(n *Node) { n.LedgerHead = e.Sequence })
-	change(&c.entries, entryKey(name, data.Instance), func(entry *Entry) { entry.Revoked = true })
-	c.changeInstanceAt(e, data.Instance, func(i *Instance) {
+	n, _ := c.changeNode(name, func(n *Node) { n.LedgerHead = e.Sequence })
+	change(&c.entries, entryKey(name, data.Instance), func(entry *Entry) {
+		entry.Revoked = entry.Revoked || entry.Generation == data.Generation
+	})
+	i, known := c.changeInstanceAt(e, data.Instance, func(i *Instance) {
 		if i.Node == name && i.Generation == data.Generation {
 			i.Revoked = true
 		}
 	})
+	if n.Health == Left && (!known || i.Retired || i.Node != name) {
+		c.release(name, data.Instance) // nobody is left who would say that it is gone
+	}
+	c.markSurplus(name, data.Instance)
 }
 
 // release gives back what an instance holds on a node.
@@ -104,6 +141,7 @@ func (c *Cluster) release(node string, k events.InstanceKey) {
 	if !ok {
 		return
 	}
+	c.surplus.Delete(entryKey(node, k))
 	c.changeNode(node, func(n *Node) {
 		n.Allocated, n.Instances = n.Allocated.Sub(entry.Requests), n.Instances-1
 		n.HostPorts = slices.Clone(n.HostPorts)
@@ -125,21 +163,29 @@ func (c *Cluster) applyReport(e events.Event) {
 	if !ok || i.Node != nodeName {
 		return // of an instance long forgotten
 	}
-	failedBefore := i.End != nil && i.End.Failed()
+	endedBefore := i.End != nil
 	after, _ := c.changeInstance(e, func(i *Instance) {
 		i.ReportHead, i.LastReport = e.Sequence, markOf(e)
 		i.Containers = slices.Clone(i.Containers)
 		observe(i, e)
 	})
-	if after.End != nil && after.End.Failed() && !failedBefore && after.Wished() {
-		steady := !after.ReadyAt.IsZero() && e.Time.Sub(after.ReadyAt) >= steadyAfter
+	if after.End != nil && !endedBefore && after.End.ByItself() && after.Wished() {
+		steady := !after.ReadyAt.IsZero() && loggedAt(e).Sub(after.ReadyAt) >= steadyAfter
 		change(&c.slots, slotKey(key.Namespace, key.Workload, after.Slot), func(s *Slot) {
 			if steady {
 				s.Failures = 0
 			}
-			s.Failures, s.FailedAt = s.Failures+1, e.Time
+			s.Failures, s.FailedAt = s.Failures+1, loggedAt(e)
 		})
 	}
+}
+
+// loggedAt is when the log stored the event: agents' clocks may be wrong, and reconcilers reckon backoffs by their own.
+func loggedAt(e events.Event) time.Time {
+	if e.Recorded.IsZero() {
+		return e.Time
+	}
+	return e.Recorded
 }
 
 // observe notes on the instance what its agent reports.
@@ -154,22 +200,21 @@ func observe(i *Instance, e events.Event) {
 		if len(data.Addresses) > 0 {
 			i.Addresses = data.Addresses
 		}
-		withContainer(i, data.Container, func(c *Container) {
+		withContainer(i, data.Container, data.Run, func(c *Container) {
 			c.Run, c.ID, c.PID, c.StartedAt = data.Run, data.ContainerID, data.PID, data.At
 			// Without a readiness probe a container is ready as soon as it runs.
 			c.Running, c.Healthy, c.Message, c.NotBefore = true, true, "", time.Time{}
 		})
 	case report.HealthyV1:
-		withContainer(i, data.Container, func(c *Container) { c.Healthy, c.Message = c.Run == data.Run, "" })
+		withContainer(i, data.Container, data.Run, func(c *Container) { c.Healthy, c.Message = true, "" })
 	case report.UnhealthyV1:
-		withContainer(i, data.Container, func(c *Container) { c.Healthy, c.Message = false, data.Message })
+		withContainer(i, data.Container, data.Run, func(c *Container) { c.Healthy, c.Message = false, data.Message })
 	case report.ExitedV1:
-		withContainer(i, data.Container, func(c *Container) {
-			c.Run = max(c.Run, data.Run)
-			c.Running, c.Healthy, c.PID, c.Exit = false, false, 0, &data
+		withContainer(i, data.Container, data.Run, func(c *Container) {
+			c.Run, c.Running, c.Healthy, c.PID, c.Exit = data.Run, false, false, 0, &data
 		})
 	case report.RestartingV1:
-		withContainer(i, data.Container, func(c *Container) { c.NotBefore, c.Failures = data.NotBefore, data.Failures })
+		withContainer(i, data.Container, data.Run, func(c *Container) { c.NotBefore, c.Failures = data.NotBefore, data.Failures })
 	case report.DelayedV1:
 		i.Delayed = &data
 	case report.StoppedV1:
@@ -184,10 +229,11 @@ func observe(i *Instance, e events.Event) {
 	}
 }
 
-func withContainer(i *Instance, name string, alter func(*Container)) {
+// withContainer alters a container unless what is reported is of a run before the newest: runs only climb.
+func withContainer(i *Instance, name string, run int, alter func(*Container)) {
 	for n := range i.Containers {
-		if i.Containers[n].Name == name {
-			alter(&i.Containers[n])
+		if c := &i.Containers[n]; c.Name == name && run >= c.Run {
+			alter(c)
 		}
 	}
 }
@@ -212,7 +258,7 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 	if !i.Retired {
 		phase, reason := phaseOf(i)
 		if phase == spec.PhaseReady && i.Phase != spec.PhaseReady {
-			i.ReadyAt = e.Time
+			i.ReadyAt = loggedAt(e)
 		}
 		if phase != i.Phase {
 			i.Since = e.Time
@@ -223,11 +269,30 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 	c.instances.Set(key, i)
 	mark(&c.waiting, key, i.Wished() && !i.Placed())
 	mark(&c.unsettled, key, !settled(i))
+	if i.Placed() {
+		c.markSurplus(i.Node, i.Key)
+	}
 }
 
 // settled reports whether no planner has anything to do about the instance as long as nothing happens to it.
 func settled(i *Instance) bool {
 	return i.Retired || (i.Wished() && i.Placed() && i.End == nil && !i.NodeLost)
+}
+
+// markSurplus keeps the index of what the scheduler has to take back on a node.
+func (c *Cluster) markSurplus(node string, k events.InstanceKey) {
+	key := entryKey(node, k)
+	entry, ok := c.entries.Get(key)
+	mark(&c.surplus, key, ok && c.isSurplus(entry))
+}
+
+// isSurplus reports whether an entry is neither revoked nor wished for where it is.
+func (c *Cluster) isSurplus(entry *Entry) bool {
+	if entry.Revoked {
+		return false
+	}
+	i, ok := c.Instance(entry.Instance)
+	return !ok || !i.Wished() || i.Node != entry.Node || i.Generation != entry.Generation
 }
 
 func mark(index *btree.Map[string, struct{}], key string, in bool) {

@@ -51,8 +51,8 @@ type Slot struct {
 	Number    int       `json:"number"`
 	Attempt   int       `json:"attempt"`            // of the newest instance; only climbs
 	Instance  string    `json:"instance"`           // name of the newest instance
-	Failures  int       `json:"failures,omitempty"` // instances in a row that failed before they had been ready for a while
-	FailedAt  time.Time `json:"failedAt,omitzero"`  // when the newest of them failed
+	Failures  int       `json:"failures,omitempty"` // instances in a row that ended by themselves before they had been ready for a while
+	FailedAt  time.Time `json:"failedAt,omitzero"`  // when the newest of them ended, by the log's clock
 }
 
 // Stop is why an instance is no longer wished for.
@@ -78,8 +78,8 @@ type Instance struct {
 	Generation uint64  `json:"generation,omitempty"`
 	Assigned   Mark    `json:"assigned,omitzero"`
 	Revoked    bool    `json:"revoked,omitempty"`
-	NodeLost   bool    `json:"nodeLost,omitempty"` // its node is lost now
-	Lost       Mark    `json:"lost,omitzero"`      // the node.Lost that set NodeLost
+	NodeLost   bool    `json:"nodeLost,omitempty"` // its node is lost now, or has left
+	Lost       Mark    `json:"lost,omitzero"`      // the node.Lost or node.Left that set NodeLost
 	Stop       *Stop   `json:"stop,omitempty"`
 	Retired    bool    `json:"retired,omitempty"`
 	End        *Ending `json:"end,omitempty"` // nothing of it runs on its node any more
@@ -112,6 +112,9 @@ type Ending struct {
 
 // Failed reports whether the instance came to a bad end by itself.
 func (e *Ending) Failed() bool { return e.Rejected != "" || e.Outcome == report.OutcomeFailed }
+
+// ByItself reports whether the instance ended without anybody having asked: its next attempt backs off.
+func (e *Ending) ByItself() bool { return e.Failed() || e.Outcome == report.OutcomeSucceeded }
 
 // Wished reports whether the instance is to run.
 func (i *Instance) Wished() bool { return i.Stop == nil && !i.Retired }
@@ -187,6 +190,7 @@ type Node struct {
 	Instances  int            `json:"instances"`           // that its ledger holds
 	Generation uint64         `json:"generation"`          // of the newest assignment
 	LedgerHead uint64         `json:"ledgerHead"`          // last sequence of evt.ledger
+	LostBy     Mark           `json:"lostBy,omitzero"`     // the Lost or Left that took it out, while it is out
 	Head       uint64         `json:"head"`                // last sequence of evt.node
 }
 

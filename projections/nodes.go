@@ -3,13 +3,13 @@ package projections
 import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/node"
-	"github.com/rutter-run/rutter/events/spec"
 )
 
 func (c *Cluster) applyNode(e events.Event) {
 	name := e.Subject.Node()
 	if _, ok := c.nodes.Get(name); !ok {
-		c.nodes.Set(name, &Node{Name: name, Health: Healthy, Joined: e.Time})
+		// Not heard of is as good as left, whatever the first event is.
+		c.nodes.Set(name, &Node{Name: name, Health: Left, Joined: e.Time})
 	}
 	before, _ := c.nodes.Get(name)
 	after, _ := c.changeNode(name, func(n *Node) {
@@ -19,7 +19,7 @@ func (c *Cluster) applyNode(e events.Event) {
 			if n.Health == Left {
 				n.Joined = e.Time
 			}
-			n.Health, n.Ready, n.Message = Healthy, false, ""
+			n.Health, n.Ready, n.Message, n.LostBy = Healthy, false, "", Mark{}
 			n.Incarnation, n.Key, n.Address = data.Incarnation, data.Key, data.Address
 			n.Capacity, n.Labels, n.Version, n.Runtime = data.Capacity, data.Labels, data.Version, data.Runtime
 		case node.ReadyV1:
@@ -29,47 +29,37 @@ func (c *Cluster) applyNode(e events.Event) {
 		case node.SuspectedV1:
 			n.Health = Suspected
 		case node.LostV1:
-			n.Health = Lost
+			n.Health, n.LostBy = Lost, markOf(e)
 		case node.ReturnedV1:
-			n.Health = Healthy
+			n.Health, n.LostBy = Healthy, Mark{}
 		case node.LeftV1:
-			n.Health, n.Ready, n.Message = Left, false, data.Message
+			n.Health, n.Ready, n.Message, n.LostBy = Left, false, data.Message, markOf(e)
 		}
 		if n.State() != before.State() {
 			n.Since = e.Time
 		}
 	})
-	switch {
-	case after.Health == Left && before.Health != Left:
-		c.nodeGone(e, after)
-	case after.Health == Lost && before.Health != Lost:
-		c.nodeLost(e, name, true)
-	case before.Health == Lost && after.Health == Healthy:
-		c.nodeLost(e, name, false)
+	if out := after.out(); out != before.out() {
+		c.nodeLost(e, name, out)
 	}
 }
 
-// nodeLost marks or unmarks what runs on a node as lost. Its entries go on holding capacity: it may all still run.
+// out reports whether nothing on the node can be counted on.
+func (n *Node) out() bool { return n.Health == Lost || n.Health == Left }
+
+// nodeLost marks or unmarks what a node holds as lost. The entries go on holding capacity: it may all still run, or run again
+// once the node is back, until the scheduler has revoked them and the agent has answered or the instance is retired.
 func (c *Cluster) nodeLost(e events.Event, name string, lost bool) {
 	for _, k := range c.entryInstances(name) {
 		c.changeInstanceAt(e, k, func(i *Instance) {
 			if i.Node == name {
-				i.NodeLost = lost
+				i.NodeLost, i.Lost = lost, Mark{}
 				if lost {
 					i.Lost = markOf(e)
 				}
 			}
 		})
 	}
-}
-
-// nodeGone marks what ran on a node that left as lost for good and frees its ledger: nothing of it can be running.
-func (c *Cluster) nodeGone(e events.Event, n *Node) {
-	c.nodeLost(e, n.Name, true)
-	for _, k := range c.entryInstances(n.Name) {
-		c.entries.Delete(entryKey(n.Name, k))
-	}
-	c.changeNode(n.Name, func(n *Node) { n.Allocated, n.HostPorts, n.Instances = spec.Resources{}, nil, 0 })
 }
 
 func (c *Cluster) entryInstances(node string) (keys []events.InstanceKey) {

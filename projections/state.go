@@ -30,6 +30,9 @@ func (s *State) View() *Cluster {
 	return &view
 }
 
+// Sequence is the last event folded in.
+func (s *State) Sequence() uint64 { return s.c.sequence }
+
 // fork gives a second cluster that shares all nodes of the trees with the first; each copies what it changes from now on.
 func fork(c *Cluster) Cluster {
 	return Cluster{
@@ -37,6 +40,7 @@ func fork(c *Cluster) Cluster {
 		workloads: *c.workloads.Copy(), slots: *c.slots.Copy(), instances: *c.instances.Copy(), nodes: *c.nodes.Copy(),
 		entries: *c.entries.Copy(), outcomes: *c.outcomes.Copy(), byAge: *c.byAge.Copy(), heads: *c.heads.Copy(),
 		waiting: *c.waiting.Copy(), unsettled: *c.unsettled.Copy(),
+		surplus: *c.surplus.Copy(),
 	}
 }
 

@@ -35,13 +35,13 @@ func (c *Cluster) applyWorkload(e events.Event) {
 // forgetInstances drops what is left of a deleted workload's instances; the log keeps them for ever. Slots stay, so that
 // attempts go on climbing when the name is used again.
 func (c *Cluster) forgetInstances(namespace, name string) {
-	var gone []string
+	var gone []events.InstanceKey
 	for i := range c.InstancesOf(namespace, name) {
 		if i.Retired {
-			gone = append(gone, instanceKey(i.Key))
+			gone = append(gone, i.Key)
 		}
 	}
-	for _, key := range gone {
-		c.instances.Delete(key)
+	for _, k := range gone {
+		c.dropInstance(k)
 	}
 }

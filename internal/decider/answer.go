@@ -1,0 +1,90 @@
+package decider
+
+import (
+	"fmt"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/projections"
+)
+
+// Pending is a command that waits for its outcome.
+type Pending struct {
+	Command events.Command
+	Attempt int
+	// Refused is why the log would not take what the command leads to; empty: it was not refused.
+	Refused string
+}
+
+// Decision is what a service makes of a command: the events that carry it out, or a code and a message that turn it down.
+// No events and no code: there is nothing to change.
+type Decision struct {
+	Events  []events.Event
+	Code    command.Code
+	Message string
+}
+
+// Accept carries a command out.
+func Accept(more ...events.Event) Decision { return Decision{Events: more} }
+
+// Reject turns a command down.
+func Reject(code command.Code, format string, args ...any) Decision {
+	return Decision{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// answerRoom is what one command takes of a batch at most: an event of its own and its outcome.
+const answerRoom = 2
+
+// Answer decides on commands in order, each on the state that the ones before it lead to, and adds the events of each with
+// its outcome. A command that has an outcome already changes nothing: it was delivered again. It reports whether room was left
+// for all.
+func Answer(d *Draft, a Author, commands []Pending, decide func(*projections.Cluster, events.Command) Decision) bool {
+	for _, p := range commands {
+		if _, decided := d.View().Outcome(p.Command.ID); decided {
+			continue
+		}
+		if d.Room() < answerRoom {
+			return false
+		}
+		d.Add(outcome(a, p, judge(d.View(), p, decide))...)
+	}
+	return true
+}
+
+// judge turns down what no service can decide on, and asks the service about the rest.
+func judge(view *projections.Cluster, p Pending, decide func(*projections.Cluster, events.Command) Decision) Decision {
+	switch data := p.Command.Data.(type) {
+	case nil:
+		return Reject(command.CodeInvalid, "command %s carries no data", p.Command.Type)
+	case events.Unknown:
+		return Reject(command.CodeInvalid, "command type %q is not known to this version", data.Type)
+	case events.Malformed:
+		return Reject(command.CodeInvalid, "data of command type %q cannot be read: %s", data.Type, data.Problem)
+	}
+	switch {
+	case p.Refused != "":
+		return Reject(command.CodeInvalid, "the log does not take what the command leads to: %s", p.Refused)
+	case p.Attempt > events.MaxDeliveries:
+		return Reject(command.CodeDeadLetter, "no outcome after %d deliveries", events.MaxDeliveries)
+	}
+	return decide(view, p.Command)
+}
+
+// outcome is the decision as events, the outcome last. It has the command's own id, so that a second one collides with it.
+func outcome(a Author, p Pending, d Decision) []events.Event {
+	record := command.RecordOf(p.Command)
+	var answer events.Payload
+	if d.Code != "" {
+		answer = command.RejectedV1{Command: record, Code: d.Code, Message: d.Message}
+		d.Events = nil
+	} else {
+		accepted := command.AcceptedV1{Command: record}
+		for _, e := range d.Events {
+			accepted.Events = append(accepted.Events, e.ID)
+		}
+		answer = accepted
+	}
+	e := a.Say(Caused(p.Command), events.CommandSubject(a.Service), 0, answer)
+	e.ID = p.Command.ID
+	return append(d.Events[:len(d.Events):len(d.Events)], e)
+}
