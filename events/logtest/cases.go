@@ -55,3 +55,11 @@ func Assigned(id, nodeName string) events.Event {
 			Scores: []ledger.Score{{Node: nodeName, Total: 7, Parts: map[string]int64{"binpack": 7}}}},
 	}
 }
+
+// Register is a command to node-health.
+func Register(id, name string) events.Command {
+	return events.Command{
+		ID: id, Type: node.RegisterV1{}.WireType(), Subject: events.NodeCommand(name), Actor: "node:" + name, Reason: "it is there – “at last”",
+		Time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Correlation: id, Data: node.RegisterV1{Incarnation: "i-" + id, Key: "k"},
+	}
+}

@@ -41,7 +41,7 @@ func Join(ctx context.Context, r JoinRequest) error {
 }
 
 func join(ctx context.Context, r JoinRequest) error {
-	creds, err := credsOf(r.Token)
+	creds, err := CredsOfToken(r.Token)
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,8 @@ func newJoinToken(account nkeys.KeyPair, ttl time.Duration) (string, error) {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(creds)), nil
 }
 
-// credsOf takes the credentials out of a join token and refuses one that has expired.
-func credsOf(token string) (string, error) {
+// CredsOfToken takes the credentials out of a join token and refuses one that has expired.
+func CredsOfToken(token string) (string, error) {
 	encoded, ok := strings.CutPrefix(strings.TrimSpace(token), tokenPrefix)
 	if !ok {
 		return "", fmt.Errorf("join token: want one that begins with %s: %w", tokenPrefix, events.ErrInvalid)
