@@ -2,7 +2,6 @@ package spec
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -17,11 +16,13 @@ type ImageRef struct {
 	Digest     string // such as sha256:…; empty until resolved
 }
 
+const wantImage = "an image reference [registry/]repository[:tag][@digest]"
+
 // ParseImage reads an image reference. A name without a registry is one of docker.io; one without tag and digest is tagged latest.
 func ParseImage(text string) (ImageRef, error) {
 	named, err := reference.ParseNormalizedNamed(text)
 	if err != nil {
-		return ImageRef{}, fmt.Errorf("%q is not an image reference (%w): want [registry/]repository[:tag][@digest]", text, err)
+		return ImageRef{}, FieldError{Value: cut(text), Want: wantImage + " (" + err.Error() + ")"}
 	}
 	named = reference.TagNameOnly(named)
 	ref := ImageRef{Registry: reference.Domain(named), Repository: reference.Path(named)}
@@ -30,7 +31,7 @@ func ParseImage(text string) (ImageRef, error) {
 	}
 	if d, ok := named.(reference.Digested); ok {
 		if err := d.Digest().Validate(); err != nil {
-			return ImageRef{}, fmt.Errorf("%q has a wrong digest (%w): want sha256: and 64 hex digits", text, err)
+			return ImageRef{}, FieldError{Value: cut(text), Want: "a digest of sha256: and 64 hex digits (" + err.Error() + ")"}
 		}
 		ref.Digest = d.Digest().String()
 	}
@@ -74,9 +75,9 @@ func (i ImageRef) MarshalJSON() ([]byte, error) { return json.Marshal(i.String()
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (i *ImageRef) UnmarshalJSON(data []byte) error {
-	var text string
+	var text string // stays empty at null
 	if err := json.Unmarshal(data, &text); err != nil {
-		return fmt.Errorf("%s is not an image reference: want a string [registry/]repository[:tag][@digest]", data)
+		return notA(data, wantImage)
 	}
 	if text == "" {
 		*i = ImageRef{}

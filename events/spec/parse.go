@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
-
-	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 )
 
 // ParseWorkloads reads one or more workload documents (YAML separated by ---, or JSON), defaults and validates each.
@@ -16,10 +14,13 @@ import (
 func ParseWorkloads(data []byte) ([]Workload, error) {
 	var all []Workload
 	var errs []error
-	for i, doc := range splitDocuments(data) {
+	docs := splitDocuments(data)
+	for i, doc := range docs {
 		w, err := ParseWorkload(doc)
 		switch {
 		case err == io.EOF:
+		case err != nil && len(docs) == 1:
+			errs = append(errs, err)
 		case err != nil:
 			errs = append(errs, fmt.Errorf("document %d: %w", i+1, err))
 		default:
@@ -35,29 +36,51 @@ func ParseWorkloads(data []byte) ([]Workload, error) {
 	return all, nil
 }
 
-// ParseWorkload reads one workload document, defaults and validates it. An empty document is io.EOF.
-func ParseWorkload(doc []byte) (Workload, error) {
+// ParseWorkload reads one workload document, defaults and validates it. An empty document is io.EOF. A status, which documents that
+// were read from a cluster have, is left out of account.
+func ParseWorkload(doc []byte) (Workload, error) { return ParseWorkloadAs(doc, "", "") }
+
+// ParseWorkloadAs is [ParseWorkload] of a document that may leave out namespace and name, or must agree with those given.
+func ParseWorkloadAs(doc []byte, namespace, name string) (Workload, error) {
 	if len(bytes.TrimSpace(doc)) == 0 {
 		return Workload{}, io.EOF
 	}
-	// YAMLToJSONStrict refuses repeated keys; the Kubernetes decoder then names unknown fields by path.
-	js, err := yaml.YAMLToJSONStrict(doc)
-	if err != nil {
-		return Workload{}, fmt.Errorf("not YAML or JSON: %w", err)
-	}
-	if string(js) == "null" {
-		return Workload{}, io.EOF
-	}
-	var w Workload
-	strict, err := kjson.UnmarshalStrict(js, &w)
-	if err != nil {
+	var read readWorkload
+	if err := DecodeStrict(doc, &read); err != nil {
 		return Workload{}, err
 	}
-	if len(strict) > 0 {
-		return Workload{}, errors.Join(strict...)
+	w := Workload{APIVersion: read.APIVersion, Kind: read.Kind, Metadata: read.Metadata, Spec: read.Spec}
+	if reflect.DeepEqual(w, Workload{}) {
+		return Workload{}, io.EOF
 	}
+	var errs Errors
+	given := func(field string, value *string, wanted string) {
+		if *value == "" {
+			*value = wanted
+		} else if wanted != "" && *value != wanted {
+			errs.add(field, *value, "%s, which the address says, or nothing", wanted)
+		}
+	}
+	given("metadata.namespace", &w.Metadata.Namespace, namespace)
+	given("metadata.name", &w.Metadata.Name, name)
 	w.Default()
-	return w, w.Validate()
+	if err := w.Validate(); err != nil {
+		var faults Errors
+		if !errors.As(err, &faults) {
+			return Workload{}, err
+		}
+		errs = append(errs, faults...)
+	}
+	return w, errs.Err()
+}
+
+// readWorkload is a workload as clusters give it: the same fields, and a status.
+type readWorkload struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   Metadata       `json:"metadata"`
+	Spec       WorkloadSpec   `json:"spec"`
+	Status     map[string]any `json:"status"`
 }
 
 // splitDocuments cuts a YAML stream at its --- lines (YAML 1.2, section 9.1.4).

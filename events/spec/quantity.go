@@ -3,7 +3,6 @@ package spec
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -47,12 +46,16 @@ func (b Bytes) MarshalJSON() ([]byte, error) { return []byte(`"` + b.String() + 
 
 // UnmarshalJSON implements json.Unmarshaler. It refuses what is not a quantity.
 func (c *CPU) UnmarshalJSON(data []byte) error {
-	q, err := parseQuantity(data, "a CPU quantity such as 250m, 0.5 or 2")
+	const want = "a CPU quantity such as 250m, 0.5 or 2"
+	if string(data) == "null" {
+		return nil
+	}
+	q, err := parseQuantity(data, want)
 	if err != nil {
 		return err
 	}
 	if q.Cmp(*resource.NewQuantity(math.MaxInt64/1000, resource.DecimalSI)) > 0 {
-		return fmt.Errorf("%s is too much: want a CPU quantity such as 250m, 0.5 or 2", data)
+		return notA(data, want+", and less of it")
 	}
 	*c = CPU(q.MilliValue())
 	return nil
@@ -60,12 +63,16 @@ func (c *CPU) UnmarshalJSON(data []byte) error {
 
 // UnmarshalJSON implements json.Unmarshaler. It refuses what is not a quantity.
 func (b *Bytes) UnmarshalJSON(data []byte) error {
-	q, err := parseQuantity(data, "a quantity of bytes such as 64Mi, 1G or 1048576")
+	const want = "a quantity of bytes such as 64Mi, 1G or 1048576"
+	if string(data) == "null" {
+		return nil
+	}
+	q, err := parseQuantity(data, want)
 	if err != nil {
 		return err
 	}
 	if q.Cmp(*resource.NewQuantity(math.MaxInt64, resource.BinarySI)) >= 0 {
-		return fmt.Errorf("%s is too much: want a quantity of bytes such as 64Mi, 1G or 1048576", data)
+		return notA(data, want+", and less of it")
 	}
 	*b = Bytes(q.Value())
 	return nil
@@ -74,11 +81,11 @@ func (b *Bytes) UnmarshalJSON(data []byte) error {
 func parseQuantity(data []byte, want string) (resource.Quantity, error) {
 	text := string(bytes.Trim(data, `"`))
 	if text == "" || strings.ContainsAny(text, "\\ ") {
-		return resource.Quantity{}, fmt.Errorf("%s is not a quantity: want %s", data, want)
+		return resource.Quantity{}, notA(data, want)
 	}
 	q, err := resource.ParseQuantity(text)
 	if err != nil {
-		return resource.Quantity{}, fmt.Errorf("%s is not a quantity: want %s", data, want)
+		return resource.Quantity{}, notA(data, want)
 	}
 	return q, nil
 }
@@ -98,13 +105,17 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 		*d = Duration(time.Duration(n) * time.Second)
 		return nil
 	}
+	const want = "a duration such as 10s or 1m30s"
+	if string(data) == "null" {
+		return nil
+	}
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
-		return fmt.Errorf("%s is not a duration: want one such as 10s or 1m30s", data)
+		return notA(data, want)
 	}
 	v, err := time.ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf("%q is not a duration: want one such as 10s or 1m30s", text)
+		return notA(data, want)
 	}
 	*d = Duration(v)
 	return nil

@@ -1,0 +1,228 @@
+package app
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/rutter-run/rutter/events/workload"
+	"github.com/rutter-run/rutter/gateway/api"
+	"github.com/rutter-run/rutter/projections"
+)
+
+var idempotencyKey = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+
+// decide sends a command and waits for its outcome. Where none comes in time the operation is pending. A rejection is an error.
+func (a *App) decide(ctx context.Context, by Caller, subject string, data events.Payload) (api.Operation, *projections.Cluster, error) {
+	c, err := a.command(by, subject, data)
+	if err != nil {
+		return api.Operation{}, nil, err
+	}
+	if known, ok := a.View.View().Outcome(c.ID); ok {
+		if err := sameRequest(known.Command, c); err != nil {
+			return api.Operation{}, nil, err
+		}
+	} else {
+		a.pending.add(c)
+		if err := a.Commands.Send(ctx, c); err != nil {
+			a.pending.remove(c.ID)
+			return api.Operation{}, nil, fmt.Errorf("send %s: %w", data.Line(), err)
+		}
+	}
+	outcome, view, err := a.awaitOutcome(ctx, c.ID)
+	if err != nil {
+		return api.Operation{}, nil, err
+	}
+	if outcome == nil {
+		return pendingOperation(c), view, nil
+	}
+	a.pending.remove(c.ID)
+	if !outcome.Accepted {
+		return operationOf(outcome), view, &Rejection{
+			Code: outcome.Code, Message: outcome.Message, Service: outcome.Service, Operation: c.ID,
+		}
+	}
+	return operationOf(outcome), view, nil
+}
+
+func (a *App) command(by Caller, subject string, data events.Payload) (events.Command, error) {
+	id := by.IdempotencyKey
+	if id == "" {
+		id = strings.ToLower(rand.Text())
+	} else if !idempotencyKey.MatchString(id) {
+		return events.Command{}, spec.Errors{{Field: "Idempotency-Key", Value: id, Want: "1 to 128 letters, digits, '.', '_', ':' and '-', starting with a letter or digit"}}
+	}
+	return events.Command{
+		ID: id, Type: data.WireType(), Subject: subject, Actor: by.Actor, Reason: by.Reason,
+		Time: a.Clock().UTC(), Correlation: id, TraceParent: by.TraceParent, Data: data,
+	}, nil
+}
+
+// awaitOutcome waits for the outcome of a command in the view; nil where none came within the wait that is allowed.
+func (a *App) awaitOutcome(ctx context.Context, id string) (*projections.Outcome, *projections.Cluster, error) {
+	waiting, cancel := context.WithTimeout(ctx, a.DecisionWait)
+	defer cancel()
+	for {
+		changed := a.View.Changed()
+		view := a.View.View()
+		if o, ok := view.Outcome(id); ok {
+			return o, view, nil
+		}
+		select {
+		case <-changed:
+		case <-waiting.Done():
+			return nil, view, ctx.Err() // the caller's own end is an error, the end of patience is not
+		}
+	}
+}
+
+// sameRequest refuses an idempotency key that was used for something else. Digests may differ: a tag can have moved in between.
+func sameRequest(before command.Record, now events.Command) error {
+	if before.Type == now.Type && before.Subject == now.Subject && bytes.Equal(withoutDigests(before.Data), withoutDigests(command.RecordOf(now).Data)) {
+		return nil
+	}
+	return fmt.Errorf("idempotency key %s was used before, for another request (%s of %s by %s): use a new key: %w",
+		now.ID, before.Type, before.Subject, before.Actor, events.ErrConflict)
+}
+
+func withoutDigests(data json.RawMessage) []byte {
+	var apply workload.ApplyV1
+	if json.Unmarshal(data, &apply) != nil || apply.Workload.Kind == "" {
+		return data
+	}
+	for i := range apply.Workload.Spec.Containers {
+		if image := &apply.Workload.Spec.Containers[i].Image; image.Tag != "" {
+			image.Digest = ""
+		}
+	}
+	plain, err := json.Marshal(apply)
+	if err != nil {
+		return data
+	}
+	return plain
+}
+
+// Operation is a command and what became of it.
+func (a *App) Operation(id string) (api.Operation, error) {
+	if o, ok := a.View.View().Outcome(id); ok {
+		return operationOf(o), nil
+	}
+	if c, ok := a.pending.get(id); ok {
+		return pendingOperation(c), nil
+	}
+	return api.Operation{}, notFound("operation %s is not known to this gateway: it was never asked for, or so long ago that only `rutter events` has it", id)
+}
+
+// Operations lists the remembered commands, pending ones first, then newest first.
+func (a *App) Operations(page Page) (api.List[api.Operation], error) {
+	view := a.View.View()
+	var all []api.Operation
+	for _, c := range a.pending.list() {
+		if _, decided := view.Outcome(c.ID); !decided {
+			all = append(all, pendingOperation(c))
+		}
+	}
+	for o := range view.Outcomes() {
+		all = append(all, operationOf(o))
+	}
+	slices.SortStableFunc(all, func(x, y api.Operation) int { return cmp.Compare(operationKey(x), operationKey(y)) })
+	return paginate(all, page, view.Sequence(), operationKey)
+}
+
+// operationKey sorts pending operations first and newer ones before older ones.
+func operationKey(o api.Operation) string {
+	if o.State == api.OperationPending {
+		return fmt.Sprintf("0/%020d/%s", math.MaxInt64-o.Asked.UnixNano(), o.ID)
+	}
+	return fmt.Sprintf("1/%020d/%s", uint64(math.MaxUint64)-o.Sequence, o.ID)
+}
+
+func pendingOperation(c events.Command) api.Operation {
+	record := command.RecordOf(c)
+	return api.Operation{
+		ID: c.ID, State: api.OperationPending, Type: c.Type, Subject: c.Subject, Actor: c.Actor, Reason: c.Reason,
+		Asked: c.Time, Data: record.Data,
+	}
+}
+
+func operationOf(o *projections.Outcome) api.Operation {
+	state := api.OperationAccepted
+	if !o.Accepted {
+		state = api.OperationRejected
+	}
+	return api.Operation{
+		ID: o.Command.ID, State: state, Type: o.Command.Type, Subject: o.Command.Subject, Actor: o.Command.Actor,
+		Reason: o.Command.Reason, Asked: o.Command.Time, Decided: o.Mark.Time, Service: o.Service, Sequence: o.Mark.Sequence,
+		Events: o.Events, Code: string(o.Code), Message: o.Message, Data: o.Command.Data,
+	}
+}
+
+// pendingCommands remembers what this gateway has sent and not yet seen decided.
+type pendingCommands struct {
+	mu   sync.Mutex
+	byID map[string]events.Command
+	ids  []string // oldest first
+}
+
+// mostPending bounds the memory: commands that nobody ever decides must not fill it.
+const mostPending = 4096
+
+func newPendingCommands() *pendingCommands {
+	return &pendingCommands{byID: map[string]events.Command{}}
+}
+
+func (p *pendingCommands) add(c events.Command) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.byID[c.ID]; !ok {
+		p.ids = append(p.ids, c.ID)
+	}
+	p.byID[c.ID] = c
+	for len(p.ids) > mostPending {
+		delete(p.byID, p.ids[0])
+		p.ids = p.ids[1:]
+	}
+}
+
+func (p *pendingCommands) remove(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.byID[id]; !ok {
+		return
+	}
+	delete(p.byID, id)
+	for i, known := range p.ids {
+		if known == id {
+			p.ids = append(p.ids[:i:i], p.ids[i+1:]...)
+			break
+		}
+	}
+}
+
+func (p *pendingCommands) get(id string) (events.Command, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.byID[id]
+	return c, ok
+}
+
+func (p *pendingCommands) list() []events.Command {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]events.Command, 0, len(p.ids))
+	for i := len(p.ids) - 1; i >= 0; i-- {
+		all = append(all, p.byID[p.ids[i]])
+	}
+	return all
+}

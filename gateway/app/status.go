@@ -1,0 +1,122 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/rutter-run/rutter/gateway/api"
+	"github.com/rutter-run/rutter/projections"
+)
+
+// statusOf says how far the cluster is with a workload. It is pure.
+func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadStatus {
+	s := api.WorkloadStatus{
+		Revision: w.Revision, Wished: w.Replicas(), Created: w.Created, Changed: markOf(w.Changed), Phases: map[spec.Phase]int{},
+	}
+	stopping, trouble, waiting := 0, "", ""
+	for i := range view.InstancesOf(w.Namespace, w.Name) {
+		if i.Retired {
+			continue
+		}
+		s.Instances++
+		s.Phases[i.Phase]++
+		switch {
+		case !i.Wished():
+			stopping++
+		case i.Revision == w.Revision:
+			s.Updated++
+			if i.Phase == spec.PhaseReady {
+				s.Ready++
+			} else if about := i.Key.Name + " is " + string(i.Phase) + ": " + i.Reason; inTrouble(i) {
+				trouble = firstOf(trouble, about)
+			} else {
+				waiting = firstOf(waiting, about)
+			}
+		default:
+			waiting = firstOf(waiting, fmt.Sprintf("%s still runs revision %d", i.Key.Name, i.Revision))
+		}
+	}
+	switch {
+	case w.Deleting:
+		s.State, s.Message = api.WorkloadDeleting, fmt.Sprintf("%d instances are still there", s.Instances)
+	case s.Ready == s.Wished && s.Instances == s.Wished:
+		s.State = api.WorkloadReady
+	case trouble != "":
+		s.State, s.Message = api.WorkloadDegraded, trouble
+	default:
+		s.State, s.Message = api.WorkloadProgressing, waiting
+		if waiting == "" && stopping > 0 {
+			s.Message = fmt.Sprintf("%d instances are stopping", stopping)
+		} else if waiting == "" {
+			s.Message = fmt.Sprintf("%d instances are not there yet", s.Wished-s.Instances)
+		}
+	}
+	return s
+}
+
+// inTrouble reports whether an instance will not become ready by mere waiting for its own start.
+func inTrouble(i *projections.Instance) bool {
+	switch i.Phase {
+	case spec.PhaseFailed, spec.PhaseCrashLoopBackOff, spec.PhaseUnhealthy, spec.PhaseLost:
+		return true
+	}
+	return i.Unplaceable != nil || i.Delayed != nil
+}
+
+func firstOf(first, other string) string {
+	if first != "" {
+		return first
+	}
+	return other
+}
+
+func markOf(m projections.Mark) api.Mark {
+	return api.Mark{ID: m.ID, Actor: m.Actor, Time: m.Time, Sequence: m.Sequence}
+}
+
+func workloadOf(view *projections.Cluster, w *projections.Workload) api.Workload {
+	return api.Workload{
+		APIVersion: w.Document.APIVersion, Kind: w.Document.Kind, Metadata: w.Document.Metadata, Spec: w.Document.Spec,
+		Status: statusOf(view, w),
+	}
+}
+
+func instanceOf(i *projections.Instance) api.Instance {
+	out := api.Instance{
+		Namespace: i.Key.Namespace, Name: i.Key.Name, Workload: i.Key.Workload, Slot: i.Slot, Attempt: i.Attempt, Revision: i.Revision,
+		Phase: i.Phase, Reason: i.Reason, Since: i.Since, Wished: i.Wished(), Retired: i.Retired, Node: i.Node, Addresses: i.Addresses,
+		Ready: i.ReadyContainers(), Restarts: i.Restarts(), Labels: i.Spec.Labels, Cause: string(i.Cause), Replaces: i.Replaces,
+		Requested: markOf(i.Requested), ReadyAt: i.ReadyAt, Generation: i.Generation, Spec: i.Spec,
+	}
+	if i.Stop != nil {
+		out.Stop = &api.Stop{Cause: string(i.Stop.Cause), Message: i.Stop.Message, Grace: i.Stop.Grace, Mark: markOf(i.Stop.Mark)}
+	}
+	for n, c := range i.Containers {
+		container := api.Container{
+			Name: c.Name, Run: c.Run, State: "waiting", Ready: c.Running && c.Healthy, Message: c.Message, PID: c.PID,
+			StartedAt: c.StartedAt, NotBefore: c.NotBefore,
+		}
+		if n < len(i.Spec.Containers) {
+			container.Image = i.Spec.Containers[n].Image.String()
+		}
+		switch {
+		case c.Running:
+			container.State = "running"
+		case c.Exit != nil:
+			container.State = "ended"
+		}
+		if x := c.Exit; x != nil {
+			container.LastExit = &api.Exit{Run: x.Run, Code: x.Code, Signal: x.Signal, OOM: x.OOM, At: x.At, Ran: x.Ran}
+		}
+		out.Containers = append(out.Containers, container)
+	}
+	return out
+}
+
+func nodeOf(n *projections.Node) api.Node {
+	return api.Node{
+		Name: n.Name, State: n.State(), Message: n.Message, Since: n.Since, Joined: n.Joined, Labels: n.Labels, Capacity: n.Capacity,
+		Allocated: n.Allocated, Instances: n.Instances, HostPorts: n.HostPorts, Address: n.Address, Version: n.Version,
+		Runtime: n.Runtime, Incarnation: n.Incarnation,
+	}
+}

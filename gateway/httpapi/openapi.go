@@ -1,0 +1,289 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/swaggest/jsonschema-go"
+	"github.com/swaggest/openapi-go"
+	"github.com/swaggest/openapi-go/openapi31"
+
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/rutter-run/rutter/gateway/api"
+)
+
+// endpoint describes one route.
+type endpoint struct {
+	method, path string
+	id           string
+	summary      string
+	tag          string
+	request      any
+	answers      map[int]any // by status; a string is a media type without a schema
+	open         bool        // needs no token
+}
+
+// The parameters, as Go types whose tags say where each stands.
+type (
+	inNamespace struct {
+		Namespace string `path:"namespace" description:"namespace, an RFC 1123 label"`
+	}
+	named struct {
+		Name string `path:"name"`
+	}
+	caughtUpTo struct {
+		Sequence uint64 `query:"sequence" description:"wait until the gateway has folded this sequence, so that you read what you wrote"`
+	}
+	paged struct {
+		Limit    int    `query:"limit" minimum:"1" maximum:"5000" description:"most items of a page"`
+		Continue string `query:"continue" description:"continue of the page before"`
+	}
+	selected struct {
+		Selector string `query:"selector" description:"label selector as in Kubernetes, such as app=web,tier!=cache"`
+		Gone     bool   `query:"gone" description:"also what is over and still remembered"`
+	}
+	keyed struct {
+		Key    string `header:"Idempotency-Key" description:"the same key asks for the same thing once, however often it is sent"`
+		Reason string `query:"reason" description:"why, in the actor's words; it stays on the record"`
+	}
+	ranged struct {
+		From uint64 `query:"from" description:"first sequence; a stream without it starts with what is to come"`
+	}
+
+	getNamed struct {
+		inNamespace
+		named
+		caughtUpTo
+	}
+	getNode struct {
+		named
+		caughtUpTo
+	}
+	listAll struct {
+		selected
+		paged
+		caughtUpTo
+	}
+	listIn struct {
+		inNamespace
+		listAll
+	}
+	listInstances struct {
+		listAll
+		Workload string `query:"workload"`
+		Node     string `query:"node"`
+	}
+	listInstancesIn struct {
+		inNamespace
+		listInstances
+	}
+	putWorkload struct {
+		inNamespace
+		named
+		keyed
+		DryRun      bool   `query:"dryRun" description:"validate, resolve images and say what would change; send nothing"`
+		IfMatch     string `header:"If-Match" description:"only at this revision, in quotes as ETag gives it"`
+		IfNoneMatch string `header:"If-None-Match" description:"*: only where there is no such workload"`
+		spec.Workload
+	}
+	scaleWorkload struct {
+		inNamespace
+		named
+		keyed
+		api.Scale
+	}
+	deleteWorkload struct {
+		inNamespace
+		named
+		keyed
+	}
+	history struct {
+		inNamespace
+		named
+		ranged
+		paged
+	}
+	nodeHistory struct {
+		named
+		ranged
+		paged
+	}
+	readLogs struct {
+		inNamespace
+		named
+		Container  string `query:"container" description:"may be left out where there is only one"`
+		Previous   bool   `query:"previous" description:"of the run before the newest"`
+		Follow     bool   `query:"follow"`
+		Tail       int    `query:"tail" description:"last lines only; below 0 or absent: all"`
+		Since      string `query:"since" description:"a time (RFC 3339), or how long ago (10m)"`
+		Timestamps bool   `query:"timestamps" description:"head each line of text with its time"`
+	}
+	runExec struct {
+		inNamespace
+		named
+		Container string   `query:"container" description:"may be left out where there is only one"`
+		Command   []string `query:"command" required:"true" collectionFormat:"multi" description:"once for the program and each argument"`
+		TTY       bool     `query:"tty"`
+		Stdin     bool     `query:"stdin"`
+	}
+	listOperations struct {
+		paged
+		caughtUpTo
+	}
+	getOperation struct {
+		ID string `path:"id"`
+		caughtUpTo
+	}
+	readEvents struct {
+		ranged
+		paged
+		Aggregate   []string `query:"aggregate" collectionFormat:"csv" description:"workload, instance, ledger, unplaced, node, report, command"`
+		Namespace   string   `query:"namespace"`
+		Workload    string   `query:"workload"`
+		Instance    string   `query:"instance"`
+		Node        string   `query:"node"`
+		LastEventID string   `header:"Last-Event-ID" description:"resume a stream after this sequence"`
+	}
+
+	// cloudEventDocument describes a structured-mode CloudEvent.
+	cloudEventDocument struct {
+		SpecVersion   string `json:"specversion" required:"true" enum:"1.0"`
+		ID            string `json:"id" required:"true"`
+		Type          string `json:"type" required:"true" example:"run.rutter.workload.applied.v1"`
+		Source        string `json:"source" required:"true" example:"/rutter/reconciler"`
+		Subject       string `json:"subject" example:"evt.workload.default.web"`
+		Time          string `json:"time" format:"date-time"`
+		ContentType   string `json:"datacontenttype"`
+		Sequence      string `json:"sequence" description:"place in the whole log, 20 digits"`
+		Recorded      string `json:"recordedtime" format:"date-time"`
+		CorrelationID string `json:"correlationid" description:"id at the head of the chain"`
+		CausationID   string `json:"causationid" description:"id of the event or command that directly caused it"`
+		Actor         string `json:"actor" description:"who asked for it first"`
+		TraceParent   string `json:"traceparent"`
+		Data          any    `json:"data"`
+	}
+)
+
+// endpoints is every route of the API.
+func endpoints() []endpoint {
+	const ns, wl, in = "/v1/namespaces/{namespace}", "/v1/namespaces/{namespace}/workloads", "/v1/namespaces/{namespace}/instances"
+	ok := func(v any) map[int]any { return map[int]any{http.StatusOK: v} }
+	page := ok(api.List[cloudEventDocument]{})
+	changed := map[int]any{http.StatusOK: api.Result{}, http.StatusCreated: api.Result{}, http.StatusAccepted: api.Result{}}
+	return []endpoint{
+		{"GET", "/livez", "livez", "Whether the process lives", "health", nil, ok("text/plain"), true},
+		{"GET", "/readyz", "readyz", "Whether the projection is live and the log answers", "health", nil,
+			map[int]any{http.StatusOK: "text/plain", http.StatusServiceUnavailable: "text/plain"}, true},
+		{"GET", "/metrics", "metrics", "Metrics for Prometheus", "health", nil, ok("text/plain"), true},
+		{"GET", "/v1/openapi.json", "getOpenAPI", "This document", "health", nil, ok("application/json"), true},
+		{"GET", "/v1/version", "getVersion", "What serves", "health", nil, ok(api.Version{}), false},
+		{"GET", "/v1/state", "getState", "Sequence and hash of the gateway's projection", "log", caughtUpTo{}, ok(api.State{}), false},
+
+		{"GET", "/v1/workloads", "listAllWorkloads", "Workloads of all namespaces", "workloads", listAll{}, ok(api.List[api.Workload]{}), false},
+		{"GET", wl, "listWorkloads", "Workloads of a namespace", "workloads", listIn{}, ok(api.List[api.Workload]{}), false},
+		{"GET", wl + "/{name}", "getWorkload", "A workload and how far the cluster is with it", "workloads", getNamed{}, ok(api.Workload{}), false},
+		{"PUT", wl + "/{name}", "putWorkload", "Apply a workload; the body is JSON or YAML", "workloads", putWorkload{}, changed, false},
+		{"DELETE", wl + "/{name}", "deleteWorkload", "Delete a workload; its instances stop first", "workloads", deleteWorkload{}, changed, false},
+		{"POST", wl + "/{name}/scale", "scaleWorkload", "Set the number of replicas", "workloads", scaleWorkload{}, changed, false},
+		{"GET", wl + "/{name}/history", "getWorkloadHistory", "All that ever happened to a workload and its instances", "log", history{}, page, false},
+		{"GET", wl + "/{name}/why", "getWorkloadWhy", "What its present state came from", "log", getNamed{}, ok(api.Why{}), false},
+
+		{"GET", "/v1/instances", "listAllInstances", "Instances of all namespaces", "instances", listInstances{}, ok(api.List[api.Instance]{}), false},
+		{"GET", in, "listInstances", "Instances of a namespace", "instances", listInstancesIn{}, ok(api.List[api.Instance]{}), false},
+		{"GET", in + "/{name}", "getInstance", "An instance", "instances", getNamed{}, ok(api.Instance{}), false},
+		{"GET", in + "/{name}/history", "getInstanceHistory", "All that ever happened to an instance", "log", history{}, page, false},
+		{"GET", in + "/{name}/why", "getInstanceWhy", "What its present state came from", "log", getNamed{}, ok(api.Why{}), false},
+		{"GET", in + "/{name}/logs", "getLogs", "The log of a container, as text or (Accept: application/x-ndjson) one LogLine a line", "instances",
+			readLogs{}, ok("text/plain"), false},
+		{"GET", in + "/{name}/stats", "getStats", "What an instance's containers use now", "instances", getNamed{}, ok(api.Stats{}), false},
+		{"GET", in + "/{name}/exec", "exec", "Run a process in a container, over a WebSocket (subprotocol " + api.ExecProtocol + ") of binary messages whose first byte is the channel: " +
+			"0 stdin, 1 stdout, 2 stderr, 3 resize {width,height}, 4 exit {code,error}, 5 end of stdin", "instances",
+			runExec{}, map[int]any{http.StatusSwitchingProtocols: "application/octet-stream"}, false},
+
+		{"GET", "/v1/nodes", "listNodes", "Nodes", "nodes", listAll{}, ok(api.List[api.Node]{}), false},
+		{"GET", "/v1/nodes/{name}", "getNode", "A node", "nodes", getNode{}, ok(api.Node{}), false},
+		{"GET", "/v1/nodes/{name}/history", "getNodeHistory", "All that ever happened to a node and on it", "log", nodeHistory{}, page, false},
+		{"GET", "/v1/nodes/{name}/why", "getNodeWhy", "What its present state came from", "log", getNode{}, ok(api.Why{}), false},
+
+		{"GET", "/v1/operations", "listOperations", "Commands and what became of them, newest first", "log", listOperations{}, ok(api.List[api.Operation]{}), false},
+		{"GET", "/v1/operations/{id}", "getOperation", "A command and what became of it", "log", getOperation{}, ok(api.Operation{}), false},
+		{"GET", "/v1/events", "getEvents", "A page of the event log, or (Accept: text/event-stream) server-sent events of it and of what comes", "log", readEvents{}, page, false},
+	}
+}
+
+// describe generates the OpenAPI document. It fails where a route is not described or a description has no route.
+func describe(router chi.Router, version string) ([]byte, error) {
+	r := openapi31.NewReflector()
+	r.SpecEns().Info.WithTitle("Rutter").WithVersion(version).WithDescription(
+		"Every change is a command that some service decides on; its outcome is an event in the log. Errors are application/problem+json (RFC 9457).")
+	r.SpecEns().SetHTTPBearerTokenSecurity("token", "", "a token of the gateway's tokens file")
+	// These types read and write themselves as strings.
+	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.ImageRef{}} {
+		r.AddTypeMapping(v, "")
+	}
+	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(definitionName))
+	known := map[string]bool{}
+	for _, e := range endpoints() {
+		known[e.method+" "+e.path] = true
+		if err := addEndpoint(r, e); err != nil {
+			return nil, fmt.Errorf("describe %s %s: %w", e.method, e.path, err)
+		}
+	}
+	served := map[string]bool{}
+	err := chi.Walk(router, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		served[method+" "+route] = true
+		if !known[method+" "+route] {
+			return fmt.Errorf("route %s %s is not described in openapi.go", method, route)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for route := range known {
+		if !served[route] {
+			return nil, fmt.Errorf("openapi.go describes %s, which is not served", route)
+		}
+	}
+	return json.MarshalIndent(r.Spec, "", "  ")
+}
+
+// definitionName keeps the names of generic types readable: ListOfWorkload rather than a path of packages.
+func definitionName(t reflect.Type, name string) string {
+	if outer, inner, ok := strings.Cut(t.Name(), "["); ok {
+		inner = strings.TrimSuffix(inner[strings.LastIndex(inner, ".")+1:], "]")
+		return outer + "Of" + strings.ToUpper(inner[:1]) + inner[1:]
+	}
+	return name
+}
+
+func addEndpoint(r *openapi31.Reflector, e endpoint) error {
+	oc, err := r.NewOperationContext(e.method, e.path)
+	if err != nil {
+		return err
+	}
+	oc.SetID(e.id)
+	oc.SetSummary(e.summary)
+	oc.SetTags(e.tag)
+	if e.request != nil {
+		oc.AddReqStructure(e.request)
+	}
+	for status, answer := range e.answers {
+		if mediaType, ok := answer.(string); ok {
+			oc.AddRespStructure(nil, openapi.WithHTTPStatus(status), openapi.WithContentType(mediaType))
+			continue
+		}
+		oc.AddRespStructure(answer, openapi.WithHTTPStatus(status))
+	}
+	if !e.open {
+		oc.AddSecurity("token")
+		oc.AddRespStructure(api.Problem{}, openapi.WithContentType(api.ProblemType), func(cu *openapi.ContentUnit) {
+			cu.IsDefault, cu.Description = true, "a problem"
+		})
+	}
+	return r.AddOperation(oc)
+}

@@ -1,0 +1,84 @@
+// Package images asks registries which digest a tag names now.
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/spec"
+)
+
+// Resolver finds digests over the network, with the credentials of the process's own Docker configuration where it has one.
+type Resolver struct {
+	options []remote.Option
+	timeout time.Duration
+}
+
+// patience is how long a registry may take to answer.
+const patience = 15 * time.Second
+
+// NewResolver makes a resolver.
+func NewResolver() *Resolver {
+	return &Resolver{
+		timeout: patience,
+		options: []remote.Option{
+			remote.WithAuthFromKeychain(authn.DefaultKeychain),
+			remote.WithUserAgent("rutter"),
+			// One quick second try: the person who waits for the answer can do the rest.
+			remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 2}),
+		},
+	}
+}
+
+// Resolve returns ref with the digest that its tag names now. It fails with [events.ErrNoImage] where the registry knows no such
+// image or hides it, and with [events.ErrUnavailable] where it cannot be asked.
+func (r *Resolver) Resolve(ctx context.Context, ref spec.ImageRef) (spec.ImageRef, error) {
+	if ref.Digest != "" {
+		return ref, nil
+	}
+	tag, err := name.ParseReference(ref.String())
+	if err != nil {
+		return ref, fmt.Errorf("image %s: %w: %w", ref, events.ErrNoImage, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	options := append([]remote.Option{remote.WithContext(ctx)}, r.options...)
+	if descriptor, err := remote.Head(tag, options...); err == nil {
+		ref.Digest = descriptor.Digest.String()
+		return ref, nil
+	}
+	// Some registries do not answer HEAD, and no HEAD says why it failed: only a GET does both.
+	descriptor, err := remote.Get(tag, options...)
+	if err != nil {
+		return ref, explain(ref, err)
+	}
+	ref.Digest = descriptor.Digest.String()
+	return ref, nil
+}
+
+func explain(ref spec.ImageRef, err error) error {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return fmt.Errorf("%w: registry %s cannot be reached to resolve image %s: check the name and the network, or give the image by digest: %w",
+			events.ErrUnavailable, ref.Registry, ref, err)
+	}
+	switch answer.StatusCode {
+	case http.StatusNotFound:
+		return fmt.Errorf("%w: registry %s has no image %s: check repository and tag", events.ErrNoImage, ref.Registry, ref)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("%w: registry %s has no image %s, or none for these credentials: check the name, and log the gateway in to a private registry",
+			events.ErrNoImage, ref.Registry, ref)
+	case http.StatusTooManyRequests:
+		return fmt.Errorf("%w: registry %s allows no more requests now: try again later, or give image %s by digest", events.ErrUnavailable, ref.Registry, ref)
+	}
+	return fmt.Errorf("%w: registry %s answers %d for image %s: %w", events.ErrUnavailable, ref.Registry, answer.StatusCode, ref, err)
+}
