@@ -38,3 +38,8 @@ func (a Author) actor() string { return "service:" + a.Service }
 func Caused(c events.Command) projections.Mark {
 	return projections.Mark{ID: c.ID, Correlation: cmp.Or(c.Correlation, c.ID), Actor: c.Actor, TraceParent: c.TraceParent, Time: c.Time}
 }
+
+// MarkOf is the mark of an event that is about to be committed, for what follows from it in the same batch.
+func MarkOf(e events.Event) projections.Mark {
+	return projections.Mark{ID: e.ID, Correlation: e.Correlation, Actor: e.Actor, TraceParent: e.TraceParent, Time: e.Time}
+}

@@ -63,7 +63,7 @@ func NewLoop(config Config, decide func(Turn) Plan) (*Loop, error) {
 // Run follows the log until ctx is done, and decides while the service's lease is held. It never gives up before.
 func (l *Loop) Run(ctx context.Context) error {
 	var following sync.WaitGroup
-	following.Go(func() { l.forever(ctx, "follow the log", l.follower.Run) })
+	following.Go(func() { l.Forever(ctx, "follow the log", l.follower.Run) })
 	defer following.Wait()
 	if l.follower.WaitLive(ctx) != nil {
 		return nil // told to end before it began
@@ -72,7 +72,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	if l.config.Leases == nil {
 		return l.lead(ctx)
 	}
-	l.forever(ctx, "hold the lease", func(ctx context.Context) error {
+	l.Forever(ctx, "hold the lease", func(ctx context.Context) error {
 		return l.config.Leases.Hold(ctx, l.config.Service, l.config.Holder, l.lead)
 	})
 	return nil
@@ -95,8 +95,8 @@ func (l *Loop) lead(ctx context.Context) error {
 	return nil
 }
 
-// forever does what is to go on until ctx is done, again with growing pauses when it fails.
-func (l *Loop) forever(ctx context.Context, what string, do func(context.Context) error) {
+// Forever does what is to go on until ctx is done, again with growing pauses when it fails.
+func (l *Loop) Forever(ctx context.Context, what string, do func(context.Context) error) {
 	pauses := newBackOff()
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -121,6 +121,9 @@ func (l *Loop) Wake() {
 	default: // a wake is waiting already
 	}
 }
+
+// Logger is the loop's; it is silent where none was given.
+func (l *Loop) Logger() *logrus.Entry { return l.config.Logger }
 
 // View is the newest state.
 func (l *Loop) View() *projections.Cluster { return l.follower.View() }

@@ -40,8 +40,8 @@ func (p *Plan) Wake(at time.Time) {
 // Draft collects the events of a plan, subject by subject, and shows the state that they lead to.
 type Draft struct {
 	base  *projections.Cluster
-	state *projections.State
-	view  *projections.Cluster // nil: events were added since
+	view  *projections.Cluster // base with the events folded in that were added before it was last looked at
+	fresh []events.Event       // added since
 	batch events.Batch
 	write map[events.Subject]int // index in batch
 	room  int
@@ -54,8 +54,9 @@ func NewDraft(base *projections.Cluster, limit int) *Draft {
 
 // View is the state with all that was added so far.
 func (d *Draft) View() *projections.Cluster {
-	if d.view == nil {
-		d.view = d.state.View()
+	if len(d.fresh) > 0 {
+		d.view = d.view.With(d.fresh...)
+		d.fresh = d.fresh[:0]
 	}
 	return d.view
 }
@@ -65,14 +66,7 @@ func (d *Draft) Room() int { return d.room }
 
 // Add appends events in order. Each subject is expected to be where the view that the draft began with has it.
 func (d *Draft) Add(more ...events.Event) {
-	if len(more) == 0 {
-		return
-	}
-	if d.state == nil {
-		d.state = projections.StateOf(d.base)
-	}
 	for _, e := range more {
-		d.state.Apply(e)
 		at, ok := d.write[e.Subject]
 		if !ok {
 			at = len(d.batch)
@@ -82,7 +76,7 @@ func (d *Draft) Add(more ...events.Event) {
 		d.batch[at].Events = append(d.batch[at].Events, e)
 	}
 	d.room -= len(more)
-	d.view = nil
+	d.fresh = append(d.fresh, more...)
 }
 
 // Batch is all that was added.

@@ -52,7 +52,7 @@ func (t *term) run(ctx context.Context) {
 	}()
 	if t.config.Commands != nil {
 		consuming.Go(func() {
-			t.forever(ctx, "consume commands", func(ctx context.Context) error {
+			t.Forever(ctx, "consume commands", func(ctx context.Context) error {
 				return t.config.Commands.Consume(ctx, t.config.Service, func(d events.Delivery) {
 					select {
 					case t.intake <- d:

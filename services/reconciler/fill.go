@@ -52,7 +52,7 @@ func (p *pass) request(slot int, before *projections.Instance, revision int) {
 	if s, ok := p.view.Slot(w.Namespace, w.Name, slot); ok {
 		data.Attempt = s.Attempt + 1
 	}
-	if before != nil && revision == before.Revision {
+	if before != nil && revision != w.Revision {
 		data.Spec = before.Spec
 	}
 	var mark projections.Mark

@@ -1,0 +1,44 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/internal/decider"
+	"github.com/sirupsen/logrus"
+)
+
+// Config is what the scheduler needs of the world.
+type Config struct {
+	Log         events.Log
+	Leases      events.Leases // not used without LeaderLease
+	LeaderLease bool          // decide only while holding the service's lease
+	Holder      string        // who this process is, for the lease
+	Logger      *logrus.Entry
+	Metrics     prometheus.Registerer // nil: not registered
+	FullPass    time.Duration         // plan at least this often; 30 s where zero
+}
+
+// Service is a running scheduler: it follows the log, and leads or stands by.
+type Service struct{ *decider.Loop }
+
+// New makes a scheduler; Run sets it going.
+func New(config Config) (*Service, error) {
+	c := decider.Config{
+		Service: events.ServiceScheduler, Holder: config.Holder, Log: config.Log, Logger: config.Logger,
+		Metrics: config.Metrics, FullPass: config.FullPass,
+	}
+	if config.LeaderLease {
+		c.Leases = config.Leases
+	}
+	loop, err := decider.NewLoop(c, Plan)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{Loop: loop}, nil
+}
+
+// Run decides until ctx is done.
+func (s *Service) Run(ctx context.Context) error { return s.Loop.Run(ctx) }
