@@ -1,0 +1,59 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rutter-run/rutter/events"
+)
+
+// recheck is how often a condition is looked at without an event: some, such as a node's loss, do not speak of the workload that they concern.
+const recheck = 2 * time.Second
+
+var errDone = errors.New("done")
+
+// Await calls check now, and again whenever an event matches the filter, until it is done, fails or ctx is done. Events only wake it: what it
+// decides on is the state that it reads. The sequence that check gets is the newest event's, for reading a state that includes it.
+func (c *Client) Await(ctx context.Context, filter Filter, check func(ctx context.Context, sequence uint64) (done bool, err error)) error {
+	wake := make(chan uint64, 1)
+	tell := func(sequence uint64) {
+		select {
+		case <-wake: // only the newest counts
+		default:
+		}
+		wake <- sequence
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		// Each connection wakes: what happened while there was none must not be missed.
+		return c.stream(ctx, 0, filter, func() { tell(0) }, func(e events.Event) error { tell(e.Sequence); return nil })
+	})
+	group.Go(func() error {
+		ticker := time.NewTicker(recheck)
+		defer ticker.Stop()
+		var newest uint64
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case sequence := <-wake:
+				newest = max(newest, sequence)
+			case <-ticker.C:
+			}
+			done, err := check(ctx, newest)
+			if err != nil {
+				return err
+			}
+			if done {
+				return errDone
+			}
+		}
+	})
+	if err := group.Wait(); !errors.Is(err, errDone) {
+		return err
+	}
+	return nil
+}
