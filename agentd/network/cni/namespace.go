@@ -1,0 +1,77 @@
+package cni
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// nsfsMagic is the type of the file system that namespace files lie on (statfs(2), linux/magic.h).
+const nsfsMagic = 0x6e736673
+
+// newNamespace makes a network namespace with its loopback up, and keeps it at path by a bind mount, as ip-netns(8) does.
+func newNamespace(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o400)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	made := make(chan error, 1)
+	go func() {
+		// The thread is in the new namespace from here on and is never given back: it ends with this goroutine.
+		runtime.LockOSThread()
+		made <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("unshare: %w", err)
+			}
+			if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+				return fmt.Errorf("bind mount: %w", err)
+			}
+			lo, err := netlink.LinkByName("lo")
+			if err != nil {
+				return fmt.Errorf("loopback: %w", err)
+			}
+			return netlink.LinkSetUp(lo)
+		}()
+	}()
+	return <-made
+}
+
+// removeNamespace takes the namespace away. What is gone is no error.
+func removeNamespace(path string) error {
+	err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// isNamespace reports whether a namespace is kept at path.
+func isNamespace(path string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(path, &s) == nil && s.Type == nsfsMagic
+}
+
+func removeLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find %s: %w", name, err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
