@@ -48,7 +48,7 @@ func (c *Commands) Send(ctx context.Context, command events.Command) error {
 }
 
 // commandsAhead is how many commands are fetched before they are asked for. Few: others of the service may be idle.
-const commandsAhead = 16
+const commandsAhead = 8
 
 // Consume implements events.Commands. The consumer of the service was made by [Setup].
 func (c *Commands) Consume(ctx context.Context, service string, handle func(events.Delivery)) error {
@@ -91,7 +91,7 @@ func (c *Commands) consume(ctx context.Context, service string, handle func(even
 	if err != nil {
 		return err
 	}
-	defer messages.Stop()
+	defer giveBack(messages)
 	decoder := cloudevent.NewDecoder(c.client.registry)
 	for {
 		msg, err := messages.Next(js.NextContext(ctx))
@@ -100,6 +100,9 @@ func (c *Commands) consume(ctx context.Context, service string, handle func(even
 			continue // the server may be electing; the library asks again
 		case err != nil:
 			return errors.Join(denied.err(), err)
+		case ctx.Err() != nil:
+			_ = msg.Nak()
+			return ctx.Err()
 		}
 		metadata, err := msg.Metadata()
 		if err != nil {
@@ -109,6 +112,21 @@ func (c *Commands) consume(ctx context.Context, service string, handle func(even
 			msg: msg, attempt: int(metadata.NumDelivered),
 			command: decoder.Command(msg.Subject(), cloudevent.Header(msg.Headers()), msg.Data()),
 		})
+	}
+}
+
+// giveBack returns what was fetched ahead, so that another consumer need not wait for it.
+func giveBack(messages js.MessagesContext) {
+	messages.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for {
+		msg, err := messages.Next(js.NextContext(ctx))
+		if err != nil {
+			messages.Stop()
+			return
+		}
+		_ = msg.Nak() // where it is lost the message comes again by itself
 	}
 }
 

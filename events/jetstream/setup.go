@@ -27,7 +27,7 @@ const (
 	commandDuplicates = 10 * time.Minute
 	leaseMarkers      = 30 * time.Second // how long the bucket shows that a lease ran out
 	heartbeatAge      = 24 * time.Hour
-	commandAckWait    = 30 * time.Second
+	commandAckWait    = 15 * time.Second
 	commandsInFlight  = 256
 )
 

@@ -29,4 +29,4 @@ type Faults struct {
 }
 
 // AckWait is how long a delivered command waits for its acknowledgement before it comes again.
-const AckWait = 30 * time.Second
+const AckWait = 15 * time.Second

@@ -1,0 +1,171 @@
+package logtest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rutter-run/rutter/events"
+)
+
+var appendCases = map[string]func(*testing.T, Fixture){
+	"every attribute comes back": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		e := Fact(Name("e"))
+		e.Actor = `user:Ada "€ 😀" 100%`
+		e.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+		last, err := log.Append(ctx, events.Batch{{Subject: subject, Events: []events.Event{e}}})
+		require.NoError(t, err)
+		got, err := log.LastOf(ctx, subject)
+		require.NoError(t, err)
+		require.NotZero(t, got.Recorded)
+		e.Subject, e.Sequence, e.Recorded = subject, last, got.Recorded
+		require.Equal(t, e, got)
+	},
+	"a batch stands together and in order": func(t *testing.T, f Fixture) {
+		log, ctx, a, b := f.Log(t), Context(t), Subject(), Subject()
+		last, err := log.Append(ctx, events.Batch{
+			{Subject: a, Events: Facts(string(a), 3)}, {Subject: b, Events: Facts(string(b), 2)},
+		})
+		require.NoError(t, err)
+		var sequences []uint64
+		for _, e := range append(Gather(t, log, a, 0), Gather(t, log, b, 0)...) {
+			sequences = append(sequences, e.Sequence)
+		}
+		require.Equal(t, []uint64{last - 4, last - 3, last - 2, last - 1, last}, sequences)
+		end, err := log.Last(ctx)
+		require.NoError(t, err)
+		require.Equal(t, last, end)
+	},
+	"expectations are held": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		first, err := log.Append(ctx, One(subject, 0, Name("e")))
+		require.NoError(t, err)
+		for _, expect := range []uint64{0, first - 1, first + 1, first + 1000} {
+			if expect == first {
+				continue
+			}
+			_, err = log.Append(ctx, One(subject, expect, Name("e")))
+			require.ErrorIs(t, err, events.ErrConflict, "expected %d, at %d", expect, first)
+		}
+		_, err = log.Append(ctx, One(subject, first, Name("e")))
+		require.NoError(t, err)
+	},
+	"one wrong expectation and nothing is stored": func(t *testing.T, f Fixture) {
+		log, ctx, a, b, c := f.Log(t), Context(t), Subject(), Subject(), Subject()
+		_, err := log.Append(ctx, One(b, 0, Name("e")))
+		require.NoError(t, err)
+		before, err := log.Last(ctx)
+		require.NoError(t, err)
+		_, err = log.Append(ctx, events.Batch{
+			{Subject: a, Events: Facts(string(a), 2)}, {Subject: b, Events: Facts(string(b), 2)}, {Subject: c, Events: Facts(string(c), 2)},
+		})
+		require.ErrorIs(t, err, events.ErrConflict)
+		after, err := log.Last(ctx)
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		for _, subject := range []events.Subject{a, c} {
+			_, err = log.LastOf(ctx, subject)
+			require.ErrorIs(t, err, events.ErrNotFound)
+		}
+	},
+	"what is stored is done": func(t *testing.T, f Fixture) {
+		log, ctx, a, b := f.Log(t), Context(t), Subject(), Subject()
+		one := One(a, 0, Name("e"))
+		first, err := log.Append(ctx, one)
+		require.NoError(t, err)
+		again, err := log.Append(ctx, one)
+		require.NoError(t, err)
+		require.Equal(t, first, again)
+
+		batch := events.Batch{{Subject: a, Expect: first, Events: Facts(string(a), 3)}, {Subject: b, Events: Facts(string(b), 2)}}
+		last, err := log.Append(ctx, batch)
+		require.NoError(t, err)
+		again, err = log.Append(ctx, batch)
+		require.NoError(t, err)
+		require.Equal(t, last, again)
+
+		// Others have written after it.
+		_, err = log.Append(ctx, One(b, last, Name("e")))
+		require.NoError(t, err)
+		again, err = log.Append(ctx, batch)
+		require.NoError(t, err)
+		require.Equal(t, last, again)
+		again, err = log.Append(ctx, one)
+		require.NoError(t, err)
+		require.Equal(t, first, again)
+		require.Len(t, Gather(t, log, a, 0), 4)
+		require.Len(t, Gather(t, log, b, 0), 3)
+	},
+	"what is stored in part is a conflict": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		facts := Facts(string(subject), 3)
+		last, err := log.Append(ctx, events.Batch{{Subject: subject, Events: facts[:2]}})
+		require.NoError(t, err)
+		for _, expect := range []uint64{0, last} {
+			_, err = log.Append(ctx, events.Batch{{Subject: subject, Expect: expect, Events: facts[1:]}})
+			require.ErrorIs(t, err, events.ErrConflict)
+			_, err = log.Append(ctx, events.Batch{{Subject: subject, Expect: expect, Events: facts}})
+			require.ErrorIs(t, err, events.ErrConflict)
+		}
+		require.Len(t, Gather(t, log, subject, 0), 2)
+	},
+	"an id stored elsewhere is a conflict": func(t *testing.T, f Fixture) {
+		log, ctx, a, b := f.Log(t), Context(t), Subject(), Subject()
+		id := Name("e")
+		_, err := log.Append(ctx, One(a, 0, id))
+		require.NoError(t, err)
+		_, err = log.Append(ctx, One(b, 0, id))
+		require.ErrorIs(t, err, events.ErrConflict)
+		_, err = log.LastOf(ctx, b)
+		require.ErrorIs(t, err, events.ErrNotFound)
+	},
+	"the greatest batch fits, one more does not": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		_, err := log.Append(ctx, events.Batch{{Subject: subject, Events: Facts(string(subject), events.MaxBatch+1)}})
+		require.ErrorIs(t, err, events.ErrTooLarge)
+		_, err = log.LastOf(ctx, subject)
+		require.ErrorIs(t, err, events.ErrNotFound)
+		_, err = log.Append(ctx, events.Batch{{Subject: subject, Events: Facts(string(subject), events.MaxBatch)}})
+		require.NoError(t, err)
+		require.Len(t, Gather(t, log, subject, 0), events.MaxBatch)
+	},
+	"what no log takes": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		changed := func(change func(*events.Event)) events.Batch {
+			e := Fact(Name("e"))
+			change(&e)
+			return events.Batch{{Subject: subject, Events: []events.Event{e}}}
+		}
+		twice := Fact(Name("e"))
+		for name, batch := range map[string]events.Batch{
+			"nothing":         {},
+			"no events":       {{Subject: subject}},
+			"a wildcard":      One("evt.node.*", 0, Name("e")),
+			"all below":       One("evt.node.>", 0, Name("e")),
+			"an empty word":   One("evt.node.", 0, Name("e")),
+			"a blank":         One("evt.node.a b", 0, Name("e")),
+			"another stream":  One("cmd.node.a", 0, Name("e")),
+			"a subject twice": append(One(subject, 0, Name("e")), One(subject, 0, Name("e"))...),
+			"an id twice":     {{Subject: subject, Events: []events.Event{twice, twice}}},
+			"no id":           changed(func(e *events.Event) { e.ID = "" }),
+			"no source":       changed(func(e *events.Event) { e.Source = "" }),
+			"no data":         changed(func(e *events.Event) { e.Data = nil }),
+			"another type":    changed(func(e *events.Event) { e.Type = "run.rutter.node.ready.v1" }),
+		} {
+			_, err := log.Append(ctx, batch)
+			require.ErrorIs(t, err, events.ErrInvalid, name)
+		}
+		_, err := log.LastOf(ctx, subject)
+		require.ErrorIs(t, err, events.ErrNotFound)
+	},
+	"ids and subjects of any length that is allowed": func(t *testing.T, f Fixture) {
+		log, ctx := f.Log(t), Context(t)
+		subject := events.NodeSubject(Name(strings.Repeat("n", 63)))
+		id := Name(strings.Repeat("i", 200))
+		_, err := log.Append(ctx, One(subject, 0, id))
+		require.NoError(t, err)
+		require.Equal(t, []string{id}, IDs(Gather(t, log, subject, 0)))
+	},
+}

@@ -1,0 +1,25 @@
+package memlog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/catalog"
+	"github.com/rutter-run/rutter/events/logtest"
+	"github.com/rutter-run/rutter/events/memlog"
+)
+
+func TestConformance(t *testing.T) {
+	registry := catalog.New()
+	log := memlog.New(registry)
+	commands := memlog.NewCommands(registry, memlog.Faults{})
+	leases := memlog.NewLeases(100*time.Millisecond, memlog.Faults{})
+	beats := memlog.NewHeartbeats(memlog.Faults{})
+	logtest.Run(t, logtest.Fixture{
+		Log:        func(*testing.T) events.LiveLog { return log },
+		Commands:   func(*testing.T) events.Commands { return commands },
+		Leases:     func(*testing.T) events.Leases { return leases },
+		Heartbeats: func(*testing.T) events.Heartbeats { return beats },
+	})
+}
