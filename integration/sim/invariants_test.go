@@ -1,0 +1,109 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/ledger"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/rutter-run/rutter/projections"
+)
+
+// checker holds every event against what must be true for ever.
+type checker struct {
+	state       *projections.State
+	outcomes    map[string]uint64
+	generations map[string]uint64
+	requested   map[events.Subject]bool
+	ids         map[string]uint64
+	hashes      map[uint64]string // at a few sequences, to compare with the services'
+}
+
+func newChecker() *checker {
+	return &checker{
+		state: projections.NewState(), outcomes: map[string]uint64{}, generations: map[string]uint64{}, requested: map[events.Subject]bool{},
+		ids: map[string]uint64{}, hashes: map[uint64]string{},
+	}
+}
+
+// apply folds one event in and returns what it broke.
+func (c *checker) apply(e events.Event) (broken []string) {
+	say := func(format string, args ...any) {
+		broken = append(broken, fmt.Sprintf("%d %s: ", e.Sequence, events.Line(e))+fmt.Sprintf(format, args...))
+	}
+	if before, ok := c.ids[e.ID]; ok {
+		say("id %s is also that of %d", e.ID, before)
+	}
+	c.ids[e.ID] = e.Sequence
+	if e.Causation == "" || e.Correlation == "" || e.Actor == "" {
+		say("does not name its cause: causation %q, correlation %q, actor %q", e.Causation, e.Correlation, e.Actor)
+	}
+	switch data := e.Data.(type) {
+	case command.AcceptedV1:
+		c.outcome(data.Command.ID, e, say)
+	case command.RejectedV1:
+		c.outcome(data.Command.ID, e, say)
+	case instance.RequestedV1:
+		if c.requested[e.Subject] {
+			say("requested twice")
+		}
+		c.requested[e.Subject] = true
+	case ledger.AssignedV1:
+		if node := e.Subject.Node(); data.Generation <= c.generations[node] {
+			say("generation %d follows %d", data.Generation, c.generations[node])
+		} else {
+			c.generations[node] = data.Generation
+		}
+	}
+	c.state.Apply(e)
+	view := c.state.View()
+	for _, problem := range violations(view) {
+		say("%s", problem)
+	}
+	return broken
+}
+
+func (c *checker) outcome(id string, e events.Event, say func(string, ...any)) {
+	if before, ok := c.outcomes[id]; ok {
+		say("command %s has an outcome already, at %d", id, before)
+	}
+	c.outcomes[id] = e.Sequence
+}
+
+// violations are the invariants of a state.
+func violations(view *projections.Cluster) (broken []string) {
+	say := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
+	for n := range view.Nodes() {
+		var sum spec.Resources
+		ports := map[string]bool{}
+		for entry := range view.Entries(n.Name) {
+			sum = sum.Add(entry.Requests)
+			for _, p := range entry.HostPorts {
+				if ports[p] {
+					say("node %s gave host port %s away twice", n.Name, p)
+				}
+				ports[p] = true
+			}
+		}
+		if short := n.Capacity.Short(sum); len(short) > 0 {
+			say("node %s is over-committed: %v", n.Name, short)
+		}
+		if len(n.Allocated.Short(sum))+len(sum.Short(n.Allocated)) > 0 || len(ports) != len(n.HostPorts) {
+			say("node %s: its entries sum up to %+v, it says %+v", n.Name, sum, n.Allocated)
+		}
+	}
+	live := map[string]string{}
+	for i := range view.Instances() {
+		if !i.Wished() || i.End != nil {
+			continue
+		}
+		slot := fmt.Sprintf("%s/%s slot %d", i.Key.Namespace, i.Key.Workload, i.Slot)
+		if other, ok := live[slot]; ok {
+			say("%s is held by %s and %s", slot, other, i.Key.Name)
+		}
+		live[slot] = i.Key.Name
+	}
+	return broken
+}
