@@ -11,12 +11,15 @@ import (
 
 // ParseWorkloads reads one or more workload documents (YAML separated by ---, or JSON), defaults and validates each.
 // An unknown or repeated field is an error that names its path.
-func ParseWorkloads(data []byte) ([]Workload, error) {
+func ParseWorkloads(data []byte) ([]Workload, error) { return ParseWorkloadsIn(data, "") }
+
+// ParseWorkloadsIn is [ParseWorkloads] of documents that may leave out the namespace, or must agree with the one given.
+func ParseWorkloadsIn(data []byte, namespace string) ([]Workload, error) {
 	var all []Workload
 	var errs []error
 	docs := splitDocuments(data)
 	for i, doc := range docs {
-		w, err := ParseWorkload(doc)
+		w, err := ParseWorkloadAs(doc, namespace, "")
 		switch {
 		case err == io.EOF:
 		case err != nil && len(docs) == 1:

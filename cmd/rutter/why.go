@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rutter-run/rutter/gateway/api"
+)
+
+func newWhyCommand(c *cli) *cobra.Command {
+	var format string
+	command := &cobra.Command{
+		Use:   "why KIND/NAME",
+		Short: "Explain the present state of a thing: what it came from, back to who asked for it",
+		Long: `Explain the present state of a workload, an instance or a node as a tree: each event stands above what caused it, down to
+the commands, who gave them and why. It works for instances that are gone.`,
+		Example: "  rutter why instance/web-0-2\n  rutter why workload/web -o json",
+		Args:    args(1, 2, "one thing, such as instance/web-0-2"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch format {
+			case "tree", formatTable, formatWide, formatJSON, formatYAML:
+			default:
+				return usagef("output format %q: want tree, wide, json or yaml", format)
+			}
+			target, err := c.oneThing(args)
+			if err != nil {
+				return err
+			}
+			gateway, err := c.connect()
+			if err != nil {
+				return err
+			}
+			why, err := gateway.Why(cmd.Context(), target)
+			if err != nil {
+				return err
+			}
+			if format == formatJSON || format == formatYAML {
+				return c.printDocument(why, format)
+			}
+			fmt.Fprintln(c.out, why.Answer)
+			c.printCauses(why.Because, "", format == formatWide)
+			return nil
+		},
+	}
+	command.Flags().StringVarP(&format, "output", "o", "tree", "tree, wide, json or yaml")
+	c.addNamespaceFlag(command)
+	return command
+}
+
+// printCauses prints causes as a tree. Wide adds ids and does not cut lines.
+func (c *cli) printCauses(causes []api.Cause, indent string, wide bool) {
+	for i, cause := range causes {
+		branch, below := "├─ ", "│  "
+		if i == len(causes)-1 {
+			branch, below = "└─ ", "   "
+		}
+		line := cause.Line
+		if cause.Reason != "" {
+			line += fmt.Sprintf(", because %q", cause.Reason)
+		}
+		tail := fmt.Sprintf(" [%d, %s]", cause.Sequence, cause.Time.UTC().Format(time.DateTime))
+		if cause.Shown {
+			tail = fmt.Sprintf(" [%d, see above]", cause.Sequence)
+		}
+		if wide {
+			tail += " id " + cause.ID
+			fmt.Fprintln(c.out, indent+branch+line+tail)
+		} else {
+			room := c.tableWidth() - len([]rune(indent+branch+tail))
+			fmt.Fprintln(c.out, indent+branch+cutTo(line, max(40, room))+tail)
+		}
+		c.printCauses(cause.Because, indent+below, wide)
+	}
+}
