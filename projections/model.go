@@ -6,6 +6,7 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/command"
 	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/node"
 	"github.com/rutter-run/rutter/events/report"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/unplaced"
@@ -183,7 +184,9 @@ type Node struct {
 	Runtime     string            `json:"runtime,omitempty"`
 	Joined      time.Time         `json:"joined"`
 	Since       time.Time         `json:"since"` // when its state last changed
-	Changed     Mark              `json:"changed"`
+	// Previous is the registration that the present one took the place of, without the node's having left in between.
+	Previous *node.JoinedV1 `json:"previous,omitempty"`
+	Changed  Mark           `json:"changed"`
 
 	Allocated  spec.Resources `json:"allocated"`           // reserved by what its ledger holds
 	HostPorts  []string       `json:"hostPorts,omitempty"` // taken by what its ledger holds, such as tcp/80, sorted

@@ -19,6 +19,7 @@ func (c *Cluster) applyNode(e events.Event) {
 			if n.Health == Left {
 				n.Joined = e.Time
 			}
+			n.Previous = n.replacedBy(data)
 			n.Health, n.Ready, n.Message, n.LostBy = Healthy, false, "", Mark{}
 			n.Incarnation, n.Key, n.Address = data.Incarnation, data.Key, data.Address
 			n.Capacity, n.Labels, n.Version, n.Runtime = data.Capacity, data.Labels, data.Version, data.Runtime
@@ -41,6 +42,16 @@ func (c *Cluster) applyNode(e events.Event) {
 	})
 	if out := after.out(); out != before.out() {
 		c.nodeLost(e, name, out)
+	}
+}
+
+// replacedBy is the node's present registration where another agent process of the same owner takes its place.
+func (n *Node) replacedBy(data node.JoinedV1) *node.JoinedV1 {
+	if n.Health == Left || n.Key != data.Key || n.Incarnation == data.Incarnation {
+		return nil
+	}
+	return &node.JoinedV1{
+		Incarnation: n.Incarnation, Key: n.Key, Address: n.Address, Capacity: n.Capacity, Labels: n.Labels, Version: n.Version, Runtime: n.Runtime,
 	}
 }
 

@@ -237,13 +237,24 @@ func (w *world) node(ctx context.Context, a *agent, rng *rand.Rand) {
 			a.die(true)
 		case 3:
 			a.die(true)
+			id := fmt.Sprintf("leave-%s-%d", a.name, life)
 			_ = w.commands.Send(ctx, events.Command{
-				ID: fmt.Sprintf("leave-%s-%d", a.name, life), Subject: events.NodeCommand(a.name), Actor: "user:op", Time: time.Now(),
-				Data: node.LeaveV1{Message: "simulated"},
+				ID: id, Subject: events.NodeCommand(a.name), Actor: "user:op", Time: time.Now(), Data: node.LeaveV1{Message: "simulated"},
 			})
+			// The operator waits for the outcome: a leave that comes after the node has joined again takes it out again.
+			for !w.decided(ctx, events.ServiceNodeHealth, id) && sleep(ctx, 100*time.Millisecond) {
+			}
 		}
 		sleep(ctx, time.Duration(rng.Int64N(int64(8*time.Second))))
 	}
+}
+
+func (w *world) decided(ctx context.Context, service, id string) (found bool) {
+	_ = w.log.Read(ctx, events.CommandSubject(service), 1, func(e events.Event) error {
+		found = found || e.ID == id
+		return nil
+	})
+	return found
 }
 
 // people send commands at random.

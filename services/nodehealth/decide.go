@@ -68,6 +68,7 @@ const (
 	kindSuspected
 	kindLost
 	kindReturned
+	kindRejoined
 )
 
 func author(now time.Time) decider.Author {

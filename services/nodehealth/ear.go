@@ -45,9 +45,17 @@ func (e *ear) hear(beat events.Heartbeat, at time.Time, view *projections.Cluste
 	// A node that the log does not have yet is about to join: then it need not wait for its next pulse.
 	p := e.hearing.Pulses[beat.Node]
 	p.Beat, p.Heard = beat, at
-	e.hearing.Pulses[beat.Node] = p
 	n, ok := view.Node(beat.Node)
-	return ok && beat.Incarnation == n.Incarnation && (n.Health != projections.Healthy || n.Ready != beat.Ready)
+	if ok && beat.Incarnation == n.Incarnation {
+		news = n.Health != projections.Healthy || n.Ready != beat.Ready
+		if e.seen[beat.Node] == beat.Incarnation {
+			p.Present = at
+		}
+	} else if ok {
+		news = n.Previous != nil && n.Previous.Incarnation == beat.Incarnation
+	}
+	e.hearing.Pulses[beat.Node] = p
+	return news
 }
 
 // afresh gives every node a whole period before it is judged.
@@ -74,7 +82,7 @@ func (e *ear) at(view *projections.Cluster, now time.Time) Hearing {
 		}
 		p := e.hearing.Pulses[n.Name]
 		if e.seen[n.Name] != n.Incarnation || p.Noticed.IsZero() {
-			e.seen[n.Name], p.Noticed = n.Incarnation, now
+			e.seen[n.Name], p.Noticed, p.Present = n.Incarnation, now, time.Time{}
 		}
 		switch {
 		case n.Health != projections.Suspected:

@@ -14,6 +14,7 @@ import (
 type Pulse struct {
 	Beat      events.Heartbeat
 	Heard     time.Time // when Beat came; zero: none came yet
+	Present   time.Time // when the present incarnation itself was last heard; zero: never
 	Noticed   time.Time // when the node's present incarnation was first seen in the log: its silence counts from here
 	Suspected time.Time // when its being suspected was first seen in the log; zero: it is not
 }
@@ -115,6 +116,13 @@ func (b *bench) node(n *projections.Node) (said []events.Event) {
 	// Only what its present agent says is heard counts in its favour; any sign of life counts against its being silent.
 	fresh := !p.Heard.IsZero() && b.now.Sub(p.Heard) < b.timing.SuspectAfter && p.Beat.Incarnation == n.Incarnation
 	health, chain := n.Health, n.Changed
+	if b.overtaken(n, p) {
+		e := b.author.Say(chain, subject, kindRejoined, *n.Previous)
+		said, chain, fresh, health = append(said, e), decider.MarkOf(e), true, projections.Healthy
+		back := *n
+		back.Incarnation, back.Ready = n.Previous.Incarnation, false
+		n = &back
+	}
 	switch {
 	case fresh && health != projections.Healthy:
 		e := b.author.Say(chain, subject, kindReturned, node.ReturnedV1{Incarnation: n.Incarnation, WasLost: health == projections.Lost})
@@ -139,6 +147,13 @@ func (b *bench) node(n *projections.Node) (said []events.Event) {
 		return append(said, b.author.Say(chain, subject, kindReady, node.ReadyV1{}))
 	}
 	return append(said, b.author.Begin(chain, subject, kindNotReady, node.NotReadyV1{Message: p.Beat.Message}))
+}
+
+// overtaken reports whether the node's present registration is an old one that came late: its process was never heard, and
+// the one that the log had before goes on beating long after. Commands may come in another order than they were sent.
+func (b *bench) overtaken(n *projections.Node, p Pulse) bool {
+	return n.Previous != nil && p.Beat.Incarnation == n.Previous.Incarnation && p.Present.IsZero() &&
+		p.Heard.Sub(p.Noticed) >= b.timing.SuspectAfter && b.now.Sub(p.Heard) < b.timing.SuspectAfter
 }
 
 // untilLost is how long a suspected node may still be silent. It stands suspected in the log for as long as lies between the two
