@@ -33,16 +33,39 @@ func (c *Commands) Send(ctx context.Context, command events.Command) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	header[js.MsgIDHeader] = []string{command.ID}
-	answer, err := c.client.request(ctx, &nats.Msg{Subject: command.Subject, Header: header, Data: data})
+	ctx, cancel := c.client.bounded(ctx)
+	defer cancel()
+	for {
+		err := c.send(ctx, &nats.Msg{Subject: command.Subject, Header: header, Data: data})
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, events.ErrBusy):
+			return fmt.Errorf("send command %s to %s: %w", command.ID, command.Subject, err)
+		}
+		// The same command is being stored for somebody else.
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("send command %s to %s: %w: %w", command.ID, command.Subject, err, ctx.Err())
+		case <-time.After(rand.N(busyPause)):
+		}
+	}
+}
+
+// busyPause is at most how long to wait before what was busy is tried again.
+const busyPause = 20 * time.Millisecond
+
+func (c *Commands) send(ctx context.Context, msg *nats.Msg) error {
+	answer, err := c.client.request(ctx, msg)
 	if err != nil {
-		return fmt.Errorf("send command %s to %s: %w", command.ID, command.Subject, err)
+		return err
 	}
 	var ack pubAck
 	if err := json.Unmarshal(answer.Data, &ack); err != nil {
-		return fmt.Errorf("send command %s to %s: answer is not an acknowledgement (%w): %w", command.ID, command.Subject, err, events.ErrUnknown)
+		return fmt.Errorf("answer is not an acknowledgement (%w): %w", err, events.ErrUnknown)
 	}
 	if ack.Error != nil {
-		return fmt.Errorf("send command %s to %s: %w", command.ID, command.Subject, ack.Error)
+		return ack.Error
 	}
 	return nil
 }

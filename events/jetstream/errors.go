@@ -15,6 +15,7 @@ const (
 	codeTooManyRequests    = 10167
 	codeWrongLastSequence  = 10071 // the subject has moved on
 	codeWriteInFlight      = 10164 // another write to the subject is proposed and not applied
+	codeIDInProcess        = 10158 // a message with the same id is proposed and not applied
 	codeBatchIncomplete    = 10176 // a message of the batch was lost, or the leader changed: nothing is stored
 	codeBatchTooLarge      = 10199
 	codeBatchDuplicateIDs  = 10201
@@ -49,7 +50,7 @@ func (e *apiError) Unwrap() error {
 	switch e.Code {
 	case codeWrongLastSequence:
 		return events.ErrConflict
-	case codeWriteInFlight, codeBatchIncomplete, codeTooManyBatches, codeTooManyRequests:
+	case codeWriteInFlight, codeIDInProcess, codeBatchIncomplete, codeTooManyBatches, codeTooManyRequests:
 		return events.ErrBusy
 	case codeBatchTooLarge, codeMessageTooLarge:
 		return events.ErrTooLarge
