@@ -10,12 +10,9 @@ import (
 	"github.com/rutter-run/rutter/projections"
 )
 
-// version is set by the release build: -ldflags "-X main.version=v1.2.3".
-var version string
-
 // buildVersion is the program's version: the release's, or where it comes from.
 func buildVersion() string {
-	if version != "" {
+	if version != "dev" {
 		return version
 	}
 	info, ok := debug.ReadBuildInfo()

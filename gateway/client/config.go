@@ -120,7 +120,7 @@ func (c Config) base() (*url.URL, error) {
 	}
 	base, err := url.Parse(address)
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return nil, fmt.Errorf("address %q: want http:// or https://, host and port, such as http://127.0.0.1:7777", c.Address)
+		return nil, fmt.Errorf("address %q: want http:// or https://, host and port, such as http://127.0.0.1:7480", c.Address)
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	return base, nil

@@ -1,0 +1,122 @@
+package rpc
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/rutter-run/rutter/events"
+)
+
+// Prefix heads the subjects of streams.
+const Prefix = "rpc."
+
+const (
+	// Window is how many chunks may be under way without an acknowledgement.
+	Window = 64
+	// MaxChunk is how many bytes one chunk holds at most.
+	MaxChunk = 32 << 10
+)
+
+// Timing is how a side notices that the other is gone.
+type Timing struct {
+	Ping    time.Duration // between two signs of life
+	Silence time.Duration // after which the other side is taken for gone
+}
+
+// DefaultTiming bears the failover of a NATS server.
+var DefaultTiming = Timing{Ping: 10 * time.Second, Silence: 35 * time.Second}
+
+// The verbs.
+const (
+	verbLogs  = "logs"
+	verbExec  = "exec"
+	verbStats = "stats"
+)
+
+// The headers of a message.
+const (
+	headerStream  = "Rutter-Stream"  // what the message is
+	headerInput   = "Rutter-Input"   // of ready: the subject that the caller speaks to
+	headerError   = "Rutter-Error"   // of error: its kind
+	headerTime    = "Rutter-Time"    // of log: when the line was written
+	headerLog     = "Rutter-Log"     // of log: stdout or stderr
+	headerPartial = "Rutter-Partial" // of log: the line goes on
+)
+
+// What a message is; see the package's comment.
+const (
+	streamReady  = "ready"
+	streamStdout = "stdout"
+	streamStderr = "stderr"
+	streamLog    = "log"
+	streamStats  = "stats"
+	streamAck    = "ack"
+	streamPing   = "ping"
+	streamExit   = "exit"
+	streamError  = "error"
+	streamStdin  = "stdin"
+	streamClose  = "close"
+	streamResize = "resize"
+	streamCancel = "cancel"
+)
+
+func verbSubject(node, verb string) string { return Prefix + node + "." + verb }
+
+func inputSubject(node, session string) string { return Prefix + node + ".in." + session }
+
+func message(subject, stream string, data []byte) *nats.Msg {
+	return &nats.Msg{Subject: subject, Header: nats.Header{headerStream: {stream}}, Data: data}
+}
+
+func ackMessage(subject string, chunks int) *nats.Msg {
+	return message(subject, streamAck, []byte(strconv.Itoa(chunks)))
+}
+
+// kinds are the errors that keep their identity on the way.
+var kinds = []struct {
+	name string
+	err  error
+}{
+	{"not-found", events.ErrNotFound},
+	{"conflict", events.ErrConflict},
+	{"invalid", events.ErrInvalid},
+	{"denied", events.ErrDenied},
+	{"unavailable", events.ErrUnavailable},
+	{"busy", events.ErrBusy},
+}
+
+func errorMessage(subject string, err error) *nats.Msg {
+	m := message(subject, streamError, []byte(err.Error()))
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			m.Header.Set(headerError, k.name)
+			break
+		}
+	}
+	return m
+}
+
+// remoteError is an error of the other side: its words, and what it is.
+type remoteError struct {
+	text string
+	is   error // nil: none that both sides know
+}
+
+func errorIn(m *nats.Msg) error {
+	remote := &remoteError{text: string(m.Data)}
+	for _, k := range kinds {
+		if m.Header.Get(headerError) == k.name {
+			remote.is = k.err
+		}
+	}
+	return remote
+}
+
+// Error implements error.
+func (e *remoteError) Error() string { return e.text }
+
+// Unwrap implements errors.Unwrap.
+func (e *remoteError) Unwrap() error { return e.is }
