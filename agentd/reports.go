@@ -16,6 +16,9 @@ import (
 // started notes a run that has started and waits for its end.
 func (w *worker) started(ctx context.Context, c *instance.Container, run int, s runtime.Status) {
 	c.Run, c.Phase, c.StartedAt, c.ExitedAt, c.Code, c.Announced = run, instance.RunRunning, s.StartedAt, time.Time{}, 0, false
+	w.mu.Lock()
+	w.runs[c.Name] = run
+	w.mu.Unlock()
 	w.note(report.StartedV1{
 		Container: c.Name, Run: run, ContainerID: s.ID, PID: s.PID, At: s.StartedAt, Addresses: w.record.Addresses,
 	})

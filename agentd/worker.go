@@ -28,6 +28,7 @@ type worker struct {
 
 	mu         sync.Mutex
 	assignment instance.Assignment
+	runs       map[string]int // newest run by container, for those who ask from outside
 
 	// Only the worker's own goroutine touches what follows.
 	record   store.Record
@@ -43,7 +44,7 @@ func newWorker(a *Agent, assignment instance.Assignment, record store.Record, fo
 		log:    a.log.WithField("instance", assignment.Key.String()),
 		wake:   make(chan struct{}, 1),
 		exits:  make(chan runtime.Status, len(assignment.Spec.Containers)+1),
-		images: map[string]runtime.Image{}, watching: map[string]bool{},
+		images: map[string]runtime.Image{}, watching: map[string]bool{}, runs: map[string]int{},
 	}
 	w.state = instance.State{
 		Spec: assignment.Spec, Sandbox: record.Created, Ended: record.Ended,
@@ -54,6 +55,7 @@ func newWorker(a *Agent, assignment instance.Assignment, record store.Record, fo
 		for _, known := range record.Containers {
 			if known.Name == c.Name {
 				w.state.Containers[i] = known
+				w.runs[c.Name] = known.Run
 			}
 		}
 	}
@@ -405,6 +407,13 @@ func (w *worker) remove(ctx context.Context) {
 		return
 	}
 	w.state.Sandbox, w.record.Created = false, false
+}
+
+// newestRun is the newest run of a container, 0 where there is none yet.
+func (w *worker) newestRun(container string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.runs[container]
 }
 
 func (w *worker) container(name string) *instance.Container {

@@ -143,8 +143,8 @@ func (c *Cluster) addNode(n int) error {
 		return err
 	}
 	args := append([]string{
-		"agentd", "--node", node.Name, "--data-dir", node.DataDir, "--nats-url", c.urls(), "--ca", filepath.Join(c.keys(), "ca.pem"),
-		"--join-token-file", filepath.Join(c.keys(), "join.token"), "--address", NodeIP(n), "--subnet", NodeSubnet(n),
+		"agentd", "--node", node.Name, "--data-dir", node.DataDir, "--nats-url", c.urls(), "--nats-ca", filepath.Join(c.keys(), "ca.pem"),
+		"--join-token-file", filepath.Join(c.keys(), "join.token"), "--node-address", NodeIP(n), "--subnet", NodeSubnet(n),
 		"--runtime", c.options.Runtime, "--health-address", "127.0.0.1:7499",
 	}, c.options.Agent...)
 	node.Agent = c.process(node.Name, node.Namespace, args...)
@@ -153,7 +153,13 @@ func (c *Cluster) addNode(n int) error {
 }
 
 // Client speaks to the cluster's gateway.
-func (c *Cluster) Client() (*client.Client, error) { return client.FromFile(c.ClientFile()) }
+func (c *Cluster) Client() (*client.Client, error) {
+	config, err := client.FindConfig(client.Config{}, c.ClientFile())
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config)
+}
 
 // ClientFile is where the CLI finds the gateway and its token.
 func (c *Cluster) ClientFile() string { return filepath.Join(c.keys(), "client.json") }
@@ -161,7 +167,7 @@ func (c *Cluster) ClientFile() string { return filepath.Join(c.keys(), "client.j
 // CLI runs the binary as a user would and returns what it prints.
 func (c *Cluster) CLI(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.options.Binary, args...)
-	cmd.Env = append(os.Environ(), "RUTTER_CLIENT_FILE="+c.ClientFile())
+	cmd.Env = append(os.Environ(), "RUTTER_CLIENT_CONFIG="+c.ClientFile())
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -187,12 +193,12 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
-		nodes, err := api.Nodes(ctx)
+		nodes, err := api.Nodes(ctx, client.Selection{})
 		if err != nil {
 			return err
 		}
 		ready := 0
-		for _, n := range nodes {
+		for _, n := range nodes.Items {
 			if n.State == "Ready" {
 				ready++
 			}

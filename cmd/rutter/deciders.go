@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/jetstream"
+	"github.com/rutter-run/rutter/internal/auth"
+	"github.com/rutter-run/rutter/internal/boot"
+	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/services/nodehealth"
+	"github.com/rutter-run/rutter/services/reconciler"
+	"github.com/rutter-run/rutter/services/scheduler"
+)
+
+// decider is a service that decides, as far as its process is concerned.
+type decider interface {
+	Run(context.Context) error
+	State() (sequence uint64, hash string)
+	Ready() error
+}
+
+// deciderParts is what a decider is made of.
+type deciderParts struct {
+	client  *jetstream.Client
+	log     *logrus.Entry
+	metrics prometheus.Registerer
+	lease   bool
+}
+
+// deciderFlags are the settings of a process that runs one decider.
+type deciderFlags struct {
+	nats   natsFlags
+	health string
+	lease  bool
+}
+
+func (f *deciderFlags) define(flags *pflag.FlagSet) {
+	f.nats.define(flags, true)
+	flags.StringVar(&f.health, "health-address", "", "serve /livez, /readyz, /metrics and /state here, such as 127.0.0.1:7490")
+	flags.BoolVar(&f.lease, "lease", true, "decide only while holding the service's lease; without it two may decide at once, which is safe and wasteful")
+}
+
+// metrics makes a process's registry.
+func metrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// serve runs a decider with its health until ctx is done. beside, which may be nil, runs with it.
+func (f *deciderFlags) serve(ctx context.Context, p *process, user string, build func(deciderParts) (decider, error), beside func(context.Context, *nats.Conn, decider) error) error {
+	nc, client, err := f.nats.connect(ctx, p, user)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	registry := metrics()
+	d, err := build(deciderParts{client: client, log: p.log, metrics: registry, lease: f.lease})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.Run(ctx) })
+	group.Go(func() error {
+		return boot.Health{Ready: d.Ready, State: d.State, Registry: registry}.Serve(ctx, f.health)
+	})
+	if beside != nil {
+		group.Go(func() error { return beside(ctx, nc, d) })
+	}
+	p.log.Info("started")
+	err = group.Wait()
+	p.log.Info("stopped")
+	return unlessCanceled(err)
+}
+
+// unlessCanceled drops the error of an orderly end.
+func unlessCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func buildReconciler(d deciderParts) (decider, error) {
+	return reconciler.New(reconciler.Config{
+		Log: d.client.Log(), Commands: d.client.Commands(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: holder(),
+		Logger: d.log, Metrics: d.metrics,
+	})
+}
+
+func buildScheduler(d deciderParts) (decider, error) {
+	return scheduler.New(scheduler.Config{
+		Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: holder(), Logger: d.log, Metrics: d.metrics,
+	})
+}
+
+func buildNodeHealth(timing nodehealth.Timing) func(deciderParts) (decider, error) {
+	return func(d deciderParts) (decider, error) {
+		return nodehealth.New(nodehealth.Config{
+			Log: d.client.Log(), Commands: d.client.Commands(), Heartbeats: d.client.Heartbeats(), Leases: d.client.Leases(),
+			LeaderLease: d.lease, Holder: holder(), Timing: timing, Logger: d.log, Metrics: d.metrics,
+		})
+	}
+}
+
+// admit answers nodes that ask to join. A name belongs to the key it joined with until the node has left.
+func admit(keys string, log *logrus.Entry) func(context.Context, *nats.Conn, decider) error {
+	return func(ctx context.Context, nc *nats.Conn, d decider) error {
+		trust, err := auth.LoadTrust(keys)
+		if err != nil {
+			return err
+		}
+		admission, err := auth.LoadAdmission(filepath.Join(keys, "nodes.nk"), trust)
+		if err != nil {
+			return err
+		}
+		service := d.(*nodehealth.Service)
+		owner := func(name string) (string, bool) {
+			n, ok := service.View().Node(name)
+			if !ok || n.Health == projections.Left || n.Key == "" {
+				return "", false
+			}
+			return n.Key, true
+		}
+		return unlessCanceled(auth.NewJoinServer(admission, owner, log).Run(ctx, nc))
+	}
+}
+
+func timingFlags(t *nodehealth.Timing, flags *pflag.FlagSet) {
+	*t = nodehealth.Timing{}.Default()
+	flags.DurationVar(&t.Interval, "heartbeat-interval", t.Interval, "between two pulses of a node")
+	flags.DurationVar(&t.SuspectAfter, "suspect-after", t.SuspectAfter, "silence until a node gets no new work")
+	flags.DurationVar(&t.LostAfter, "lost-after", t.LostAfter, "silence until a node's instances are replaced elsewhere; raise it where machines stall")
+	flags.DurationVar(&t.AllSilentAfter, "all-silent-after", t.AllSilentAfter, "the same where all nodes fell silent at once")
+}
+
+func newReconcilerCommand() *cobra.Command {
+	f := &deciderFlags{}
+	return newServerCommand("reconciler", "Run a reconciler: wished state into instances", "", f.define, func(ctx context.Context, p *process) error {
+		return f.serve(ctx, p, events.ServiceReconciler, buildReconciler, nil)
+	})
+}
+
+func newSchedulerCommand() *cobra.Command {
+	f := &deciderFlags{}
+	return newServerCommand("scheduler", "Run a scheduler: instances onto nodes", "", f.define, func(ctx context.Context, p *process) error {
+		return f.serve(ctx, p, events.ServiceScheduler, buildScheduler, nil)
+	})
+}
+
+func newNodeHealthCommand() *cobra.Command {
+	f, timing := &deciderFlags{}, &nodehealth.Timing{}
+	define := func(flags *pflag.FlagSet) {
+		f.define(flags)
+		timingFlags(timing, flags)
+	}
+	return newServerCommand("node-health", "Run a node-health: who is there, and who is lost", "", define, func(ctx context.Context, p *process) error {
+		return f.serve(ctx, p, events.ServiceNodeHealth, buildNodeHealth(*timing), admit(f.nats.keys, p.log))
+	})
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/jetstream"
+	"github.com/rutter-run/rutter/gateway/app"
+	"github.com/rutter-run/rutter/gateway/httpapi"
+	"github.com/rutter-run/rutter/gateway/images"
+	"github.com/rutter-run/rutter/internal/boot"
+	"github.com/rutter-run/rutter/internal/rpc"
+	"github.com/rutter-run/rutter/projections"
+)
+
+// gatewayFlags are the settings of a gateway.
+type gatewayFlags struct {
+	listen  string
+	tlsCert string
+	tlsKey  string
+	tokens  string
+}
+
+const defaultListen = "127.0.0.1:7480"
+
+func (f *gatewayFlags) define(flags *pflag.FlagSet) {
+	flags.StringVar(&f.listen, "listen", defaultListen, "address of the HTTP API; another than loopback needs --tls-cert and --tls-key")
+	flags.StringVar(&f.tlsCert, "tls-cert", "", "PEM file of the gateway's certificate")
+	flags.StringVar(&f.tlsKey, "tls-key", "", "PEM file of its key")
+	flags.StringVar(&f.tokens, "tokens", "", "file of the tokens that may call (default tokens.yaml in --keys)")
+}
+
+// tls is nil for plain HTTP, which is for loopback alone.
+func (f *gatewayFlags) tls() (*tls.Config, error) {
+	if f.tlsCert != "" || f.tlsKey != "" {
+		cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return nil, fmt.Errorf("tls-cert and tls-key: %w", err)
+		}
+		return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}, nil
+	}
+	host, _, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %q: want host:port, such as %s", f.listen, defaultListen)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("listen: %q can be reached by others and would carry tokens in the clear: give --tls-cert and --tls-key (`rutter init --host %s` makes both), or listen on 127.0.0.1", f.listen, host)
+	}
+	return nil, nil
+}
+
+// gatewayParts is what a gateway stands on.
+type gatewayParts struct {
+	nc     *nats.Conn
+	client *jetstream.Client
+	log    *logrus.Entry
+	keys   string
+}
+
+// gateway is a gateway that can be run.
+type gateway struct {
+	follower *projections.Follower
+	app      *app.App
+	api      *httpapi.API
+	listener net.Listener
+	tls      *tls.Config
+}
+
+func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
+	config, err := f.tls()
+	if err != nil {
+		return nil, err
+	}
+	file := f.tokens
+	if file == "" {
+		file = filepath.Join(g.keys, tokensFile)
+	}
+	tokens, err := httpapi.LoadTokens(file)
+	if err != nil {
+		return nil, err
+	}
+	follower := projections.NewFollower(g.client.Log())
+	a := app.New(app.Config{
+		Commands: g.client.Commands(), Log: g.client.Log(), View: follower, Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
+	})
+	api, err := httpapi.New(httpapi.Config{App: a, Tokens: tokens, Log: g.log, Metrics: metrics(), Version: version})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return &gateway{follower: follower, app: a, api: api, listener: listener, tls: config}, nil
+}
+
+func (g *gateway) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.follower.Run(ctx) })
+	group.Go(func() error { return g.app.Run(ctx) })
+	group.Go(func() error { return g.api.Serve(ctx, g.listener, g.tls) })
+	return unlessCanceled(group.Wait())
+}
+
+func (g *gateway) state() (uint64, string) {
+	view := g.follower.View()
+	return view.Sequence(), view.Hash()
+}
+
+func newGatewayCommand() *cobra.Command {
+	f, conn, health := &gatewayFlags{}, &natsFlags{}, ""
+	define := func(flags *pflag.FlagSet) {
+		f.define(flags)
+		conn.define(flags, true)
+		flags.StringVar(&health, "health-address", "", "serve /livez, /readyz, /metrics and /state here as well, without tokens")
+	}
+	return newServerCommand("gateway", "Run a gateway: the HTTP API", "", define, func(ctx context.Context, p *process) error {
+		nc, client, err := conn.connect(ctx, p, events.ServiceGateway)
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		g, err := f.build(gatewayParts{nc: nc, client: client, log: p.log, keys: conn.keys})
+		if err != nil {
+			return err
+		}
+		p.log.WithField("address", g.listener.Addr()).Info("started")
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return g.run(ctx) })
+		group.Go(func() error {
+			ready := func() error { return g.app.Ready(ctx) }
+			return boot.Health{Ready: ready, State: g.state, Registry: metrics()}.Serve(ctx, health)
+		})
+		err = group.Wait()
+		p.log.Info("stopped")
+		return unlessCanceled(err)
+	})
+}
