@@ -49,7 +49,8 @@ var services = map[string]func() Permissions{
 	},
 	UserNodeHealth: func() Permissions {
 		return decider(UserNodeHealth, "evt.node.>").and(consumer(UserNodeHealth)).and(pulse()).
-			and(Permissions{Subscribe: []string{joinSubject("*")}, Respond: true})
+			// Its own pulse goes out as a node's does, so that hearing it proves that it can hear nodes.
+			and(Permissions{Publish: []string{"hb.*"}, Subscribe: []string{joinSubject("*")}, Respond: true})
 	},
 	UserGateway: func() Permissions {
 		return reader(UserGateway).and(pulse()).and(Permissions{
@@ -83,7 +84,7 @@ func NodePermissions(node string) Permissions {
 func reader(user string) Permissions {
 	return Permissions{
 		Publish: []string{
-			"$JS.API.STREAM.INFO.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.>", "$JS.API.DIRECT.GET.EVENTS.>", "$JS.FC.EVENTS.>",
+			"$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.>", "$JS.API.DIRECT.GET.EVENTS.>", "$JS.FC.EVENTS.>",
 		},
 		Subscribe: []string{natsconn.InboxPrefix(user) + ".>"},
 	}
