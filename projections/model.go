@@ -184,9 +184,9 @@ type Node struct {
 	Runtime     string            `json:"runtime,omitempty"`
 	Joined      time.Time         `json:"joined"`
 	Since       time.Time         `json:"since"` // when its state last changed
-	// Previous is the registration that the present one took the place of, without the node's having left in between.
-	Previous *node.JoinedV1 `json:"previous,omitempty"`
-	Changed  Mark           `json:"changed"`
+	// Past are the registrations before the present one since the node last joined, newest first, as far as they may still matter.
+	Past    []node.JoinedV1 `json:"past,omitempty"`
+	Changed Mark            `json:"changed"`
 
 	Allocated  spec.Resources `json:"allocated"`           // reserved by what its ledger holds
 	HostPorts  []string       `json:"hostPorts,omitempty"` // taken by what its ledger holds, such as tcp/80, sorted

@@ -19,7 +19,7 @@ func (c *Cluster) applyNode(e events.Event) {
 			if n.Health == Left {
 				n.Joined = e.Time
 			}
-			n.Previous = n.replacedBy(data)
+			n.Past = n.pastOf(data)
 			n.Health, n.Ready, n.Message, n.LostBy = Healthy, false, "", Mark{}
 			n.Incarnation, n.Key, n.Address = data.Incarnation, data.Key, data.Address
 			n.Capacity, n.Labels, n.Version, n.Runtime = data.Capacity, data.Labels, data.Version, data.Runtime
@@ -45,14 +45,37 @@ func (c *Cluster) applyNode(e events.Event) {
 	}
 }
 
-// replacedBy is the node's present registration where another agent process of the same owner takes its place.
-func (n *Node) replacedBy(data node.JoinedV1) *node.JoinedV1 {
-	if n.Health == Left || n.Key != data.Key || n.Incarnation == data.Incarnation {
+// keptRegistrations is how many registrations of earlier agent processes a node remembers.
+const keptRegistrations = 4
+
+// pastOf is what a node remembers of earlier registrations once data takes the place of the present one.
+func (n *Node) pastOf(data node.JoinedV1) []node.JoinedV1 {
+	if n.Health == Left || n.Key != data.Key {
 		return nil
 	}
-	return &node.JoinedV1{
+	past := make([]node.JoinedV1, 0, keptRegistrations)
+	for _, old := range append([]node.JoinedV1{n.registration()}, n.Past...) {
+		if old.Incarnation != data.Incarnation && len(past) < keptRegistrations {
+			past = append(past, old)
+		}
+	}
+	return past
+}
+
+func (n *Node) registration() node.JoinedV1 {
+	return node.JoinedV1{
 		Incarnation: n.Incarnation, Key: n.Key, Address: n.Address, Capacity: n.Capacity, Labels: n.Labels, Version: n.Version, Runtime: n.Runtime,
 	}
+}
+
+// Registered returns the registration of an agent process that the present one took the place of.
+func (n *Node) Registered(incarnation string) (node.JoinedV1, bool) {
+	for _, old := range n.Past {
+		if old.Incarnation == incarnation {
+			return old, true
+		}
+	}
+	return node.JoinedV1{}, false
 }
 
 // out reports whether nothing on the node can be counted on.

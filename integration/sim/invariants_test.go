@@ -57,8 +57,15 @@ func (c *checker) apply(e events.Event) (broken []string) {
 			c.generations[node] = data.Generation
 		}
 	}
+	before := c.state.View()
 	c.state.Apply(e)
 	view := c.state.View()
+	if data, ok := e.Data.(ledger.AssignedV1); ok {
+		old, known := before.Instance(data.Instance)
+		if i, ok := view.Instance(data.Instance); ok && known && old.Placed() && (i.Node != old.Node || i.Generation != old.Generation) {
+			say("it moved from %s to %s", old.Node, i.Node)
+		}
+	}
 	for _, problem := range violations(view) {
 		say("%s", problem)
 	}
