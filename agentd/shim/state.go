@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -131,4 +132,35 @@ func Adopt(dir string, end func(Start) (Exit, error)) error {
 		return err
 	}
 	return WriteRecord(filepath.Join(dir, exitFile), exit, true)
+}
+
+// AwaitGone returns when no shim of dir is alive any more.
+func AwaitGone(ctx context.Context, dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	got := make(chan error, 1)
+	go func() {
+		defer f.Close()
+		// The kernel wakes us when the lock is free; that is soon, for the shim was told to go.
+		lock := unix.Flock_t{Type: unix.F_WRLCK}
+		err := error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) {
+			err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLKW, &lock)
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		if err != nil {
+			return fmt.Errorf("wait for the shim's end: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
