@@ -36,7 +36,8 @@ type Log interface {
 	Append(ctx context.Context, batch Batch) (last uint64, err error)
 
 	// Follow calls handle with every event from sequence from on (1 and 0: the first), in order and without a gap, until ctx is done or handle fails; it
-	// reconnects by itself, and returns ctx's error when that is done. pending is how many stored events follow this one: 0 means caught up for now. An error of handle is returned as it is.
+	// reconnects by itself, and returns ctx's error when that is done. pending is about how many stored events follow this one; 0 means
+	// that none is at hand, and never comes before the event that was the last when Follow began. An error of handle is returned as it is.
 	// An event of an unknown type arrives with [Unknown] as its data; a malformed message arrives with [Malformed].
 	Follow(ctx context.Context, from uint64, handle func(e Event, pending uint64) error) error
 

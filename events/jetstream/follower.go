@@ -30,6 +30,7 @@ type follower struct {
 	filter string // one subject, all where empty
 	from   start  // of the next consumer
 	toEnd  bool   // return at the present end of the history
+	tail   uint64 // sequence of the last event that was there when the consumer was made
 
 }
 
@@ -104,7 +105,10 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 	changed := f.client.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer f.client.nc.RemoveStatusListener(changed)
 
-	in := newIntake(ctx, cancel, f.client.nc)
+	if err := f.lookAhead(ctx); err != nil {
+		return err
+	}
+	in := newIntake(ctx, cancel, f.client.nc, f.tail)
 	inbox := f.client.nc.NewInbox()
 	sub, err := f.client.nc.Subscribe(inbox, in.receive)
 	if err != nil {
@@ -120,17 +124,32 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 	if f.filter != "" {
 		subject += "." + f.filter
 	}
-	var info struct {
-		Pending uint64 `json:"num_pending"`
-	}
-	if err := f.client.api(ctx, subject, f.consumer(name, inbox), &info); err != nil {
+	if err := f.client.api(ctx, subject, f.consumer(name, inbox), nil); err != nil {
 		return err
-	}
-	if f.toEnd && info.Pending == 0 {
-		return errEnd
 	}
 	in.heard()
 	return f.drain(ctx, in, changed, handle)
+}
+
+// lookAhead finds the tail: what the consumer itself says is still to come is not to be trusted. On a replica that is a moment behind
+// it counts what lies before its start, and never comes to 0.
+func (f *follower) lookAhead(ctx context.Context) (err error) {
+	log := f.client.Log()
+	if f.filter == "" {
+		f.tail, err = log.Last(ctx)
+		return err
+	}
+	if f.tail == 0 {
+		last, err := log.lastOf(ctx, events.Subject(f.filter))
+		if err != nil && !errors.Is(err, events.ErrNotFound) {
+			return err
+		}
+		f.tail = last.sequence
+	}
+	if f.toEnd && (f.tail == 0 || f.from.sequence > f.tail) {
+		return errEnd
+	}
+	return nil
 }
 
 // drain hands decoded events to handle until the consumer is lost.
@@ -154,7 +173,7 @@ func (f *follower) drain(ctx context.Context, in *intake, changed <-chan nats.St
 					return lostOr(ctx)
 				}
 			}
-			if err := f.hand(ctx, c, handle); err != nil {
+			if err := f.hand(ctx, in, c, handle); err != nil {
 				return err
 			}
 			c.release()
@@ -171,14 +190,14 @@ func (f *follower) drain(ctx context.Context, in *intake, changed <-chan nats.St
 }
 
 // hand calls handle for each event of a chunk.
-func (f *follower) hand(ctx context.Context, c *chunk, handle func(events.Event, uint64) error) error {
+func (f *follower) hand(ctx context.Context, in *intake, c *chunk, handle func(events.Event, uint64) error) error {
 	for i := range c.events {
 		e := &c.events[i]
-		if err := handle(*e, c.messages[i].pending); err != nil {
+		if err := handle(*e, f.pending(in, c, i)); err != nil {
 			return handlerError{err}
 		}
 		f.from = start{sequence: e.Sequence + 1}
-		if f.toEnd && c.messages[i].pending == 0 {
+		if f.toEnd && e.Sequence >= f.tail {
 			return errEnd
 		}
 		if ctx.Err() != nil {
@@ -186,6 +205,19 @@ func (f *follower) hand(ctx context.Context, c *chunk, handle func(events.Event,
 		}
 	}
 	return nil
+}
+
+// pending is how many events follow the one at index i: as many as there were when the consumer was made, and after those as many as
+// have arrived.
+func (f *follower) pending(in *intake, c *chunk, i int) uint64 {
+	sequence := c.events[i].Sequence
+	if sequence < f.tail {
+		return max(f.tail-sequence, c.messages[i].pending)
+	}
+	if rest := len(c.events) - 1 - i; rest > 0 {
+		return uint64(rest)
+	}
+	return in.waiting()
 }
 
 // lostOr is why a consumer's context is done.

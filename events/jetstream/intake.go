@@ -24,6 +24,7 @@ type intake struct {
 	lost context.CancelCauseFunc
 	nc   *nats.Conn
 
+	tail      uint64      // sequence from which on nothing is held back to fill a chunk
 	delivered uint64      // the consumer's number of the last message
 	current   *chunk      // being filled
 	ordered   chan *chunk // every chunk, in order
@@ -36,8 +37,8 @@ const (
 	chunksAhead = 64  // under way between the connection and the handler
 )
 
-func newIntake(ctx context.Context, lost context.CancelCauseFunc, nc *nats.Conn) *intake {
-	return &intake{ctx: ctx, lost: lost, nc: nc, ordered: make(chan *chunk, chunksAhead), work: make(chan *chunk, chunksAhead)}
+func newIntake(ctx context.Context, lost context.CancelCauseFunc, nc *nats.Conn, tail uint64) *intake {
+	return &intake{ctx: ctx, lost: lost, nc: nc, tail: tail, ordered: make(chan *chunk, chunksAhead), work: make(chan *chunk, chunksAhead)}
 }
 
 // receive is the subscription's handler.
@@ -57,10 +58,20 @@ func (in *intake) receive(msg *nats.Msg) {
 		in.current = newChunk()
 	}
 	in.current.messages = append(in.current.messages, m)
-	if m.pending == 0 || len(in.current.messages) == chunkSize {
+	if len(in.current.messages) == chunkSize || m.sequence >= in.tail && in.idle(msg.Sub) {
 		in.flush()
 	}
 }
+
+// idle reports whether the subscription holds no further message. The client counts the one that is being received.
+func (in *intake) idle(sub *nats.Subscription) bool {
+	n, _, err := sub.Pending()
+	return err != nil || n <= 1
+}
+
+// waiting is at least one where more has arrived than is being handled. It may be short of what the connection still holds, but never says
+// that something comes where nothing does.
+func (in *intake) waiting() uint64 { return uint64(len(in.ordered)) }
 
 // control answers the server's flow control and compares its count with ours at a heartbeat.
 func (in *intake) control(msg *nats.Msg) {

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -31,16 +32,29 @@ func (l *Log) Last(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
-// LastOf implements events.Log. It asks for the subject by its own API subject, so that permissions can be given by subject. On a
-// replicated stream a server that is a moment behind may answer.
+// LastOf implements events.Log.
 func (l *Log) LastOf(ctx context.Context, subject events.Subject) (events.Event, error) {
-	msg, err := l.client.lastMessage(ctx, StreamEvents, string(subject))
+	msg, err := l.lastOf(ctx, subject)
 	if err != nil {
 		return events.Event{}, fmt.Errorf("last event of %s: %w", subject, err)
 	}
 	e := cloudevent.NewDecoder(l.client.registry).Event(string(subject), cloudevent.Header(msg.header), msg.data)
 	e.Sequence, e.Recorded = msg.sequence, msg.stored
 	return e, nil
+}
+
+// lastOf asks the stream's leader, which knows every acknowledged write. The leader can only be asked about any subject or none; who may
+// not, such as a node's agent, asks for the subject by its own API subject, which any replica may answer, also one that is a moment behind.
+func (l *Log) lastOf(ctx context.Context, subject events.Subject) (stored, error) {
+	if l.client.direct.Load() {
+		return l.client.lastMessage(ctx, StreamEvents, string(subject))
+	}
+	msg, err := l.client.leaderMessage(ctx, StreamEvents, string(subject))
+	if errors.Is(err, events.ErrDenied) {
+		l.client.direct.Store(true)
+		return l.lastOf(ctx, subject)
+	}
+	return msg, err
 }
 
 // stored is a message as a direct get gives it.
@@ -51,7 +65,34 @@ type stored struct {
 	stored   time.Time
 }
 
-// lastMessage gets the last message of a subject, [events.ErrNotFound] where there is none.
+// leaderMessage gets the last message of a subject from the stream's leader, [events.ErrNotFound] where there is none.
+func (c *Client) leaderMessage(ctx context.Context, stream, subject string) (stored, error) {
+	request := struct {
+		LastFor string `json:"last_by_subj"`
+	}{subject}
+	var response struct {
+		Message struct {
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := c.api(ctx, "STREAM.MSG.GET."+stream, request, &response); err != nil {
+		return stored{}, err
+	}
+	msg := stored{data: response.Message.Data, sequence: response.Message.Sequence, stored: response.Message.Time.UTC()}
+	if len(response.Message.Header) > 0 {
+		header, err := nats.DecodeHeadersMsg(response.Message.Header)
+		if err != nil {
+			return stored{}, fmt.Errorf("headers of message %d: %w", msg.sequence, err)
+		}
+		msg.header = header
+	}
+	return msg, nil
+}
+
+// lastMessage gets the last message of a subject from any replica, [events.ErrNotFound] where there is none.
 func (c *Client) lastMessage(ctx context.Context, stream, subject string) (stored, error) {
 	answer, err := c.request(ctx, nats.NewMsg(apiPrefix+"DIRECT.GET."+stream+"."+subject))
 	if err != nil {

@@ -44,7 +44,7 @@ var followCases = map[string]func(*testing.T, Fixture){
 			require.Equal(t, next, e.Sequence)
 			next++
 			remaining--
-			require.Equal(t, remaining, pending)
+			require.Equal(t, remaining == 0, pending == 0)
 			if pending == 0 {
 				return errStop
 			}
@@ -58,7 +58,9 @@ var followCases = map[string]func(*testing.T, Fixture){
 		first, err := writer.Append(ctx, One(subject, 0, Name("e")))
 		require.NoError(t, err)
 		const more = 300
+		written := make(chan struct{})
 		go func() {
+			defer close(written)
 			at := first
 			for range more {
 				if at, err = writer.Append(ctx, One(subject, at, Name("e"))); err != nil {
@@ -78,6 +80,7 @@ var followCases = map[string]func(*testing.T, Fixture){
 			return nil
 		})
 		require.ErrorIs(t, err, errStop)
+		Receive(t, ctx, "the writer to end", written)
 	},
 	"until the context is done": func(t *testing.T, f Fixture) {
 		log := f.Log(t)
