@@ -52,7 +52,7 @@ func (e *ear) hear(beat events.Heartbeat, at time.Time, view *projections.Cluste
 			p.Present = at
 		}
 	} else if ok {
-		news = n.Previous != nil && n.Previous.Incarnation == beat.Incarnation
+		_, news = n.Registered(beat.Incarnation)
 	}
 	e.hearing.Pulses[beat.Node] = p
 	return news

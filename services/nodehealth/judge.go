@@ -116,11 +116,11 @@ func (b *bench) node(n *projections.Node) (said []events.Event) {
 	// Only what its present agent says is heard counts in its favour; any sign of life counts against its being silent.
 	fresh := !p.Heard.IsZero() && b.now.Sub(p.Heard) < b.timing.SuspectAfter && p.Beat.Incarnation == n.Incarnation
 	health, chain := n.Health, n.Changed
-	if b.overtaken(n, p) {
-		e := b.author.Say(chain, subject, kindRejoined, *n.Previous)
+	if old, ok := n.Registered(p.Beat.Incarnation); ok && b.overtaken(p) {
+		e := b.author.Say(chain, subject, kindRejoined, old)
 		said, chain, fresh, health = append(said, e), decider.MarkOf(e), true, projections.Healthy
 		back := *n
-		back.Incarnation, back.Ready = n.Previous.Incarnation, false
+		back.Incarnation, back.Ready = old.Incarnation, false
 		n = &back
 	}
 	switch {
@@ -150,10 +150,9 @@ func (b *bench) node(n *projections.Node) (said []events.Event) {
 }
 
 // overtaken reports whether the node's present registration is an old one that came late: its process was never heard, and
-// the one that the log had before goes on beating long after. Commands may come in another order than they were sent.
-func (b *bench) overtaken(n *projections.Node, p Pulse) bool {
-	return n.Previous != nil && p.Beat.Incarnation == n.Previous.Incarnation && p.Present.IsZero() &&
-		p.Heard.Sub(p.Noticed) >= b.timing.SuspectAfter && b.now.Sub(p.Heard) < b.timing.SuspectAfter
+// another one goes on beating long after. Commands may come in another order than they were sent.
+func (b *bench) overtaken(p Pulse) bool {
+	return p.Present.IsZero() && p.Heard.Sub(p.Noticed) >= b.timing.SuspectAfter && b.now.Sub(p.Heard) < b.timing.SuspectAfter
 }
 
 // untilLost is how long a suspected node may still be silent. It stands suspected in the log for as long as lies between the two
