@@ -13,7 +13,7 @@ type Workload struct {
 	Kind       string            `json:"kind"`
 	Metadata   spec.Metadata     `json:"metadata"`
 	Spec       spec.WorkloadSpec `json:"spec"`
-	Status     WorkloadStatus    `json:"status"`
+	Status     WorkloadStatus    `json:"status,omitzero"`
 }
 
 // WorkloadState is where a workload stands, in one word.
