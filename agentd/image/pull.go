@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -119,7 +121,7 @@ var registryTransport = func() http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	t.ResponseHeaderTimeout = headerTimeout
-	return t
+	return manifestChecker{t}
 }()
 
 // classify tells apart what another try can mend from what none can.
@@ -127,26 +129,29 @@ func classify(err error) error {
 	var refused *transport.Error
 	var netErr net.Error
 	switch {
+	case errors.Is(err, rt.ErrDigest):
+		return err
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w: %w", rt.ErrImageNotFound, err)
-	case errors.As(err, &refused), errors.As(err, &netErr), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &refused), errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", rt.ErrRegistry, err)
 	case errors.Is(err, context.Canceled):
 		return err
 	default:
-		// What was answered is not what was asked for: a digest that is not the manifest's, or JSON that is none.
+		// What was answered is not what was asked for, such as JSON that is none.
 		return fmt.Errorf("%w: %w", rt.ErrBadImage, err)
 	}
 }
 
 // fetch downloads the missing layers side by side and unpacks each as soon as those below it are there.
-func (s *Store) fetch(ctx context.Context, ref spec.ImageRef, layers []v1.Layer, chain []string, diffs []v1.Hash, done func(bytes int64, layer bool)) error {
+func (s *Store) fetch(ctx context.Context, ref spec.ImageRef, layers []v1.Layer, chain []string, diffs []v1.Hash, done func(bytes int64, layer bool)) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce + 1)
 	blobs := make([]chan string, len(layers))
 	for i := range layers {
 		blobs[i] = make(chan string, 1)
 	}
+	defer func() { err = errors.Join(err, removeRest(blobs)) }()
 	group.Go(func() error { // unpacks in order, while the others download
 		for i := range layers {
 			if exists(s.path("layers", chain[i])) {
@@ -179,6 +184,19 @@ func (s *Store) fetch(ctx context.Context, ref spec.ImageRef, layers []v1.Layer,
 		})
 	}
 	return group.Wait()
+}
+
+// removeRest removes the blobs that nobody unpacked, because another layer failed or was there before: kept, every try would fill the
+// disk a little more.
+func removeRest(blobs []chan string) (err error) {
+	for _, c := range blobs {
+		select {
+		case blob := <-c:
+			err = errors.Join(err, os.Remove(blob))
+		default:
+		}
+	}
+	return err
 }
 
 // tally sums progress over the layers; it is safe for concurrent use.

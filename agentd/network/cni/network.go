@@ -175,16 +175,17 @@ func (n *Network) find(plugin string) (string, error) {
 
 // Add makes the sandbox of an instance; one that is whole is left as it is.
 func (n *Network) Add(ctx context.Context, config runtime.SandboxConfig) (runtime.Sandbox, error) {
-	if s, err := n.load(config.Instance); err == nil {
-		if len(s.Addresses) > 0 && isNamespace(n.netns(config.Instance)) {
-			return n.describe(s), nil
-		}
-		// Begun and never finished, or from before the machine was restarted.
+	s, err := n.load(config.Instance)
+	if err == nil && len(s.Addresses) > 0 && isNamespace(n.netns(config.Instance)) {
+		return n.describe(s), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		// Begun and never finished, torn, or from before the machine was restarted.
 		if err := n.Del(ctx, config.Instance); err != nil {
 			return runtime.Sandbox{}, err
 		}
 	}
-	s := sandbox{Instance: config.Instance, Labels: config.Labels}
+	s = sandbox{Instance: config.Instance, Labels: config.Labels}
 	for _, p := range config.Ports {
 		if p.HostPort > 0 {
 			s.Ports = append(s.Ports, p)
@@ -222,10 +223,14 @@ func (n *Network) Del(ctx context.Context, instance string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		s = sandbox{Instance: instance} // a torn file still names its sandbox
-	}
 	list, attach := n.attachment(s)
+	if err != nil {
+		// A torn file still names its sandbox, and what ports it had stands in CNI's own cache.
+		list, attach = n.attachment(sandbox{Instance: instance})
+		if _, cached, err := n.cni.GetNetworkListCachedConfig(n.ports, attach); err == nil && cached != nil && len(cached.CapabilityArgs) > 0 {
+			list, attach.CapabilityArgs = n.ports, cached.CapabilityArgs
+		}
+	}
 	if err := n.cni.DelNetworkList(ctx, list, attach); err != nil {
 		return fmt.Errorf("CNI DEL for %s: %w", instance, err)
 	}
