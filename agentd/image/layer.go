@@ -142,7 +142,7 @@ func (s *Store) apply(ctx context.Context, blob, dir string, below []string, dif
 	}
 	if err != nil {
 		full := diskFull(err)
-		if errors.Is(full, rt.ErrDiskFull) || errors.Is(err, context.Canceled) {
+		if errors.Is(full, rt.ErrDiskFull) || errors.Is(err, context.Canceled) || ofTheNode(err) {
 			return 0, full
 		}
 		return 0, fmt.Errorf("%w: %w", rt.ErrBadImage, err)
@@ -151,6 +151,16 @@ func (s *Store) apply(ctx context.Context, blob, dir string, below []string, dif
 		return 0, fmt.Errorf("%w: unpacked, want %s, got sha256:%s", rt.ErrDigest, diff, got)
 	}
 	return size, nil
+}
+
+// ofTheNode reports whether an error speaks of the machine and not of the image: another try may go well.
+func ofTheNode(err error) bool {
+	for _, errno := range []unix.Errno{unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EROFS, unix.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // guard refuses what no honest layer holds, by name, before anything of it is written. That nothing is written outside the layer's

@@ -25,6 +25,9 @@ func (s *Store) Mount(image rt.Image, upper, work, target string) error {
 	if mounted(target) {
 		return nil
 	}
+	if len(layers) == 0 {
+		layers = []string{s.path("empty")} // an image from scratch: overlayfs wants at least one
+	}
 	options := "lowerdir=" + strings.Join(layers, ":") + ",upperdir=" + upper + ",workdir=" + work
 	if len(options) >= os.Getpagesize() {
 		return fmt.Errorf("mount %s: %w: %d layers are more than overlayfs takes under %s", image.Ref, rt.ErrBadImage, len(layers), s.config.Dir)

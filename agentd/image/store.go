@@ -69,7 +69,7 @@ func New(config Config) (*Store, error) {
 	if err := os.RemoveAll(s.path("ingest")); err != nil {
 		return nil, fmt.Errorf("clear unfinished pulls: %w", err)
 	}
-	for _, dir := range []string{"ingest", "layers", "images", "configs"} {
+	for _, dir := range []string{"ingest", "layers", "images", "configs", "empty"} {
 		if err := os.MkdirAll(s.path(dir), 0o700); err != nil {
 			return nil, fmt.Errorf("make the image store: %w", err)
 		}

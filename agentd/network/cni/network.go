@@ -60,8 +60,8 @@ func New(config Config) (*Network, error) {
 	if len(config.Bridge) > 15 {
 		return nil, fmt.Errorf("bridge %q: want a name of at most 15 characters", config.Bridge)
 	}
-	if !config.Subnet.IsValid() || config.Subnet.Bits() > config.Subnet.Addr().BitLen()-2 {
-		return nil, fmt.Errorf("subnet %q: want one with room for a gateway and instances, such as 10.87.0.0/24", config.Subnet)
+	if !config.Subnet.Addr().Is4() || config.Subnet.Bits() > config.Subnet.Addr().BitLen()-2 {
+		return nil, fmt.Errorf("subnet %q: want an IPv4 subnet with room for a gateway and instances, such as 10.87.0.0/24", config.Subnet)
 	}
 	config.Subnet = config.Subnet.Masked()
 	if len(config.PluginDirs) == 0 {
@@ -85,7 +85,7 @@ func (n *Network) list(withPorts bool) (*libcni.NetworkConfigList, error) {
 		"ipam": map[string]any{
 			"type": "host-local", "dataDir": filepath.Join(n.config.Dir, "leases"),
 			"ranges": []any{[]any{map[string]any{"subnet": n.config.Subnet.String()}}},
-			"routes": []any{map[string]any{"dst": anywhere(n.config.Subnet.Addr())}},
+			"routes": []any{map[string]any{"dst": "0.0.0.0/0"}},
 		},
 	}}
 	if withPorts {
@@ -100,13 +100,6 @@ func (n *Network) list(withPorts bool) (*libcni.NetworkConfigList, error) {
 		return nil, fmt.Errorf("CNI configuration: %w", err)
 	}
 	return list, nil
-}
-
-func anywhere(a netip.Addr) string {
-	if a.Is4() {
-		return "0.0.0.0/0"
-	}
-	return "::/0"
 }
 
 // Init makes the node ready for sandboxes. It fails with [runtime.ErrPreflight] where something is missing, and may be repeated.
@@ -131,6 +124,12 @@ func (n *Network) Init() error {
 	if err := tables.AppendUnique("nat", "POSTROUTING", n.masquerade()...); err != nil {
 		return fmt.Errorf("%w: masquerading cannot be switched on: %w", runtime.ErrPreflight, err)
 	}
+	// Where something else, such as Docker, drops what is forwarded, the instances would be cut off.
+	for _, rule := range n.forward() {
+		if err := tables.InsertUnique("filter", "FORWARD", 1, rule...); err != nil {
+			return fmt.Errorf("%w: forwarding cannot be allowed: %w", runtime.ErrPreflight, err)
+		}
+	}
 	return nil
 }
 
@@ -143,15 +142,21 @@ func (n *Network) Reset() error {
 	if err := tables.DeleteIfExists("nat", "POSTROUTING", n.masquerade()...); err != nil {
 		return fmt.Errorf("take the masquerading rule away: %w", err)
 	}
+	for _, rule := range n.forward() {
+		if err := tables.DeleteIfExists("filter", "FORWARD", rule...); err != nil {
+			return fmt.Errorf("take a forwarding rule away: %w", err)
+		}
+	}
 	return removeLink(n.config.Bridge)
 }
 
+func (n *Network) forward() [][]string {
+	mark := []string{"-m", "comment", "--comment", "rutter " + n.config.Bridge, "-j", "ACCEPT"}
+	return [][]string{append([]string{"-i", n.config.Bridge}, mark...), append([]string{"-o", n.config.Bridge}, mark...)}
+}
+
 func (n *Network) tables() (*iptables.IPTables, error) {
-	protocol := iptables.ProtocolIPv4
-	if n.config.Subnet.Addr().Is6() {
-		protocol = iptables.ProtocolIPv6
-	}
-	tables, err := iptables.New(iptables.IPFamily(protocol), iptables.Timeout(10))
+	tables, err := iptables.New(iptables.Timeout(10))
 	if err != nil {
 		return nil, fmt.Errorf("%w: iptables is missing (Debian package iptables): %w", runtime.ErrPreflight, err)
 	}
