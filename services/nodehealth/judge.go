@@ -93,17 +93,27 @@ func (b *bench) silence(name string) time.Duration {
 	return b.now.Sub(latest)
 }
 
-// allSilent reports whether two or more nodes are waited for and none of them is heard.
+// allSilent reports whether two or more nodes fell silent and nobody is heard. One that is lost already counts as long as it may
+// have fallen silent with the others, so that the first loss does not hasten the rest.
 func (b *bench) allSilent(view *projections.Cluster) bool {
 	awaited := 0
 	for n := range view.Nodes() {
-		if n.Health != projections.Healthy && n.Health != projections.Suspected {
-			continue
+		silent := b.silence(n.Name)
+		switch n.Health {
+		case projections.Left:
+		case projections.Lost:
+			if heard := b.hearing.Pulses[n.Name].Heard; !heard.IsZero() && b.now.Sub(heard) < b.timing.SuspectAfter {
+				return false
+			}
+			if silent < 2*b.timing.AllSilentAfter {
+				awaited++
+			}
+		default:
+			if silent < b.timing.SuspectAfter {
+				return false
+			}
+			awaited++
 		}
-		if b.silence(n.Name) < b.timing.SuspectAfter {
-			return false
-		}
-		awaited++
 	}
 	return awaited > 1
 }
