@@ -18,14 +18,23 @@ func NewRegistry() *Registry { return &Registry{decode: map[string]func([]byte) 
 // Register adds a payload type under its wire type; P is the struct itself, not a pointer. Registering one twice panics: it is a
 // fault of the program.
 func Register[P Payload](r *Registry) {
+	RegisterDecoder(r, func(data []byte) (P, error) {
+		var p P
+		err := json.Unmarshal(data, &p)
+		return p, err
+	})
+}
+
+// RegisterDecoder is Register for a payload type that is decoded in a way of its own, which must give what json.Unmarshal would.
+func RegisterDecoder[P Payload](r *Registry, decode func([]byte) (P, error)) {
 	var zero P
 	name := zero.WireType()
 	if _, ok := r.decode[name]; ok {
 		panic("events: registered twice: " + name)
 	}
 	r.decode[name] = func(data []byte) (Payload, error) {
-		var p P
-		if err := json.Unmarshal(data, &p); err != nil {
+		p, err := decode(data)
+		if err != nil {
 			return nil, err
 		}
 		return p, nil

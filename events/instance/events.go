@@ -3,6 +3,7 @@
 package instance
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/rutter-run/rutter/events"
@@ -82,7 +83,22 @@ func withMessage(line, message string) string {
 
 // Register adds the package's payloads to a registry.
 func Register(r *events.Registry) {
-	events.Register[RequestedV1](r)
+	var specs events.Shared[spec.InstanceSpec]
+	events.RegisterDecoder(r, func(data []byte) (RequestedV1, error) { return decodeRequested(data, &specs) })
 	events.Register[StopRequestedV1](r)
 	events.Register[RetiredV1](r)
+}
+
+// decodeRequested reads RequestedV1 with a spec that is decoded once for all instances that have it.
+func decodeRequested(data []byte, specs *events.Shared[spec.InstanceSpec]) (RequestedV1, error) {
+	type plain RequestedV1
+	var wire struct {
+		plain
+		Spec json.RawMessage `json:"spec"`
+	}
+	err := json.Unmarshal(data, &wire)
+	if err == nil && len(wire.Spec) > 0 {
+		wire.plain.Spec, err = specs.Decode(wire.Spec)
+	}
+	return RequestedV1(wire.plain), err
 }

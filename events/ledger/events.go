@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/rutter-run/rutter/events"
@@ -55,6 +56,21 @@ func (e RevokedV1) Line() string { return fmt.Sprintf("revoked %s (%s)", e.Insta
 
 // Register adds the package's payloads to a registry.
 func Register(r *events.Registry) {
-	events.Register[AssignedV1](r)
+	var specs events.Shared[spec.InstanceSpec]
+	events.RegisterDecoder(r, func(data []byte) (AssignedV1, error) { return decodeAssigned(data, &specs) })
 	events.Register[RevokedV1](r)
+}
+
+// decodeAssigned reads AssignedV1 with a spec that is decoded once for all instances that have it.
+func decodeAssigned(data []byte, specs *events.Shared[spec.InstanceSpec]) (AssignedV1, error) {
+	type plain AssignedV1
+	var wire struct {
+		plain
+		Spec json.RawMessage `json:"spec"`
+	}
+	err := json.Unmarshal(data, &wire)
+	if err == nil && len(wire.Spec) > 0 {
+		wire.plain.Spec, err = specs.Decode(wire.Spec)
+	}
+	return AssignedV1(wire.plain), err
 }
