@@ -74,6 +74,7 @@ type gateway struct {
 	api      *httpapi.API
 	listener net.Listener
 	tls      *tls.Config
+	log      *logrus.Entry
 }
 
 func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
@@ -101,13 +102,13 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	return &gateway{follower: follower, app: a, api: api, listener: listener, tls: config}, nil
+	return &gateway{follower: follower, app: a, api: api, listener: listener, tls: config, log: g.log}, nil
 }
 
 func (g *gateway) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return g.follower.Run(ctx) })
-	group.Go(func() error { return g.app.Run(ctx) })
+	group.Go(func() error { return boot.Keep(ctx, g.log, "follow the log", g.follower.Run) })
+	group.Go(func() error { return boot.Keep(ctx, g.log, "index the log", g.app.Run) })
 	group.Go(func() error { return g.api.Serve(ctx, g.listener, g.tls) })
 	return unlessCanceled(group.Wait())
 }

@@ -268,6 +268,7 @@ func (c *Cluster) Stop() error {
 		errs = append(errs, killFamily(n.Namespace))
 		removeNode(n.Namespace, n.Number)
 	}
+	c.Nodes, c.Servers, c.Services = nil, nil, nil // a second Stop has nothing left to do
 	return errors.Join(errs...)
 }
 
