@@ -141,6 +141,9 @@ func (c *cli) readDocuments(files []string) (documents []spec.Workload, err erro
 			}
 			found, err := spec.ParseWorkloadsIn(data, c.namespace)
 			if err != nil {
+				if path == "-" {
+					path = "standard input"
+				}
 				faults = append(faults, fmt.Errorf("%s is not valid:\n  %s", path, strings.ReplaceAll(err.Error(), "\n", "\n  ")))
 			}
 			documents = append(documents, found...)

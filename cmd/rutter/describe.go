@@ -119,7 +119,7 @@ func (c *cli) describeWorkload(ctx context.Context, gateway *client.Client, targ
 	if len(list.Items) > 0 {
 		fmt.Fprintln(c.out, "\nInstances:")
 		rows, _ := listed(list, nil)(c.instanceRow)
-		c.printTable(tableOf(instances), rows, false, false, true)
+		c.printTable(tableOf(instances), rows, false, false)
 	}
 	return nil
 }
@@ -251,7 +251,7 @@ func (c *cli) describeNode(ctx context.Context, gateway *client.Client, target c
 	if len(list.Items) > 0 {
 		fmt.Fprintln(c.out, "\nInstances:")
 		rows, _ := listed(list, nil)(c.instanceRow)
-		c.printTable(tableOf(instances), rows, false, true, true)
+		c.printTable(tableOf(instances), rows, false, true)
 	}
 	return nil
 }

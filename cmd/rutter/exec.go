@@ -126,4 +126,3 @@ func (c *cli) rawTerminal() (restore func(), sizes <-chan api.TerminalSize, err 
 		}
 	}, told, nil
 }
-

@@ -173,19 +173,17 @@ func (c *cli) row(ctx context.Context, gateway *client.Client, t thing, sequence
 
 // watch prints the rows, then each one again that changes, until it is interrupted.
 func (c *cli) watch(ctx context.Context, gateway *client.Client, g getting, rows []row) error {
-	table := tableOf(g.kind)
 	shown := map[string]string{}
-	show := func(rows []row, head bool) error {
-		if g.format != formatTable && g.format != formatWide {
-			for _, r := range rows {
-				if err := c.print(table, []row{r}, g.format, g.all, true); err != nil {
-					return err
-				}
-			}
+	out := &sheet{table: tableOf(g.kind), wide: g.format == formatWide, namespaces: g.all}
+	show := func(rows []row) error {
+		if g.format == formatTable || g.format == formatWide {
+			out.print(c, rows)
 			return nil
 		}
-		if len(rows) > 0 || head {
-			c.printTable(table, rows, g.format == formatWide, g.all, head)
+		for _, r := range rows {
+			if err := c.print(out.table, []row{r}, g.format, g.all, true); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -209,7 +207,7 @@ func (c *cli) watch(ctx context.Context, gateway *client.Client, g getting, rows
 		}
 		return fresh
 	}
-	if err := show(news(rows), true); err != nil {
+	if err := show(news(rows)); err != nil {
 		return err
 	}
 	return gateway.Await(ctx, g.filter(c), func(ctx context.Context, sequence uint64) (bool, error) {
@@ -220,6 +218,6 @@ func (c *cli) watch(ctx context.Context, gateway *client.Client, g getting, rows
 		if err != nil {
 			return false, err
 		}
-		return false, show(news(rows), false)
+		return false, show(news(rows))
 	})
 }

@@ -64,6 +64,9 @@ func (c *cli) replay(ctx context.Context) error {
 	return nil
 }
 
+// leastStep is after how many events at least the progress is told: a short log needs none.
+const leastStep = 2000
+
 // fold reads the log up to the live state's sequence.
 func (c *cli) fold(ctx context.Context, gateway *client.Client, live api.State) (*projections.State, error) {
 	state := projections.NewState()
@@ -72,7 +75,7 @@ func (c *cli) fold(ctx context.Context, gateway *client.Client, live api.State) 
 	}
 	show := c.newProgress()
 	defer show.end()
-	step := max(1, live.Sequence/20)
+	step := max(leastStep, live.Sequence/20)
 	err := gateway.Stream(ctx, 1, client.Filter{}, func(e events.Event) error {
 		state.Apply(e)
 		if e.Sequence%step == 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -63,25 +62,48 @@ func (c *cli) tableWidth() int {
 }
 
 // printTable prints rows in columns. Without -o wide the last column is cut where the table would be wider than the terminal.
-func (c *cli) printTable(t table, rows []row, wide, namespaces, head bool) {
-	lines := [][]string{t.line("NAMESPACE", "NAME", t.head, t.wide, wide, namespaces)}
+func (c *cli) printTable(t table, rows []row, wide, namespaces bool) {
+	(&sheet{table: t, wide: wide, namespaces: namespaces}).print(c, rows)
+}
+
+// sheet is a table that goes on: what comes later stands under the columns of what came before.
+type sheet struct {
+	table
+	wide       bool
+	namespaces bool
+	widths     []int // of the columns so far
+}
+
+func (s *sheet) print(c *cli, rows []row) {
+	var lines [][]string
+	if s.widths == nil {
+		lines = append(lines, s.line("NAMESPACE", "NAME", s.head, s.table.wide, s.wide, s.namespaces))
+		s.widths = make([]int, len(lines[0]))
+	}
 	for _, r := range rows {
-		lines = append(lines, t.line(r.namespace, r.name, r.cells, r.wide, wide, namespaces))
+		lines = append(lines, s.line(r.namespace, r.name, r.cells, r.wide, s.wide, s.namespaces))
 	}
-	if !wide {
-		fitLast(lines, c.tableWidth())
-	}
-	if !head {
-		lines = lines[1:]
-	}
-	w := tabwriter.NewWriter(c.out, 0, 0, columnGap, ' ', 0)
+	last := len(s.widths) - 1
 	for _, line := range lines {
-		for len(line) > 1 && line[len(line)-1] == "" {
-			line = line[:len(line)-1] // no blanks at the end of a line
+		for i, cell := range line {
+			s.widths[i] = max(s.widths[i], utf8.RuneCountInString(cell))
 		}
-		fmt.Fprintln(w, strings.Join(line, "\t"))
 	}
-	w.Flush()
+	used := 0
+	for _, width := range s.widths[:last] {
+		used += width + columnGap
+	}
+	for _, line := range lines {
+		var text strings.Builder
+		for i, cell := range line {
+			if i == last && !s.wide {
+				cell = cutTo(cell, max(12, c.tableWidth()-used))
+			}
+			text.WriteString(cell)
+			text.WriteString(strings.Repeat(" ", columnGap+s.widths[i]-min(s.widths[i], utf8.RuneCountInString(cell))))
+		}
+		fmt.Fprintln(c.out, strings.TrimRight(text.String(), " "))
+	}
 }
 
 const columnGap = 3
@@ -96,24 +118,6 @@ func (t table) line(namespace, name string, cells, more []string, wide, namespac
 		line = append(line, more...)
 	}
 	return line
-}
-
-// fitLast cuts the last column so that the lines fit into width.
-func fitLast(lines [][]string, width int) {
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	used := 0
-	for _, w := range widths[:len(widths)-1] {
-		used += w + columnGap
-	}
-	for _, line := range lines {
-		last := len(line) - 1
-		line[last] = cutTo(line[last], max(12, width-used))
-	}
 }
 
 // print prints rows in a format. one says that exactly this one thing was asked for by name.
@@ -135,7 +139,7 @@ func (c *cli) print(t table, rows []row, format string, namespaces, one bool) er
 		}
 		return c.printDocument(list, format)
 	default:
-		c.printTable(t, rows, format == formatWide, namespaces, true)
+		c.printTable(t, rows, format == formatWide, namespaces)
 	}
 	return nil
 }

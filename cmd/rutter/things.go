@@ -31,7 +31,7 @@ func kindOf(name string, among ...kind) (kind, error) {
 		}
 		names = append(names, k.also[0])
 	}
-	return kind{}, usagef("there is no kind %q here: want one of %s", name, strings.Join(names, ", "))
+	return kind{}, usagef("there is no kind %q here: want one of %s, or kind/name such as %s/%s", name, strings.Join(names, ", "), among[0].name, name)
 }
 
 // thing is one thing that a command line names.

@@ -60,17 +60,14 @@ func (c *cli) printCauses(causes []api.Cause, indent string, wide bool) {
 		if cause.Reason != "" {
 			line += fmt.Sprintf(", because %q", cause.Reason)
 		}
-		tail := fmt.Sprintf(" [%d, %s]", cause.Sequence, cause.Time.UTC().Format(time.DateTime))
+		tail := fmt.Sprintf("  [%d, %s]", cause.Sequence, cause.Time.UTC().Format(time.DateTime))
 		if cause.Shown {
-			tail = fmt.Sprintf(" [%d, see above]", cause.Sequence)
+			tail = fmt.Sprintf("  [%d, see above]", cause.Sequence)
 		}
 		if wide {
-			tail += " id " + cause.ID
-			fmt.Fprintln(c.out, indent+branch+line+tail)
-		} else {
-			room := c.tableWidth() - len([]rune(indent+branch+tail))
-			fmt.Fprintln(c.out, indent+branch+cutTo(line, max(40, room))+tail)
+			tail += " by " + none(cause.Actor) + ", id " + cause.ID
 		}
+		fmt.Fprintln(c.out, indent+branch+line+tail)
 		c.printCauses(cause.Because, indent+below, wide)
 	}
 }

@@ -55,7 +55,22 @@ func (e *NotReadyError) Is(target error) bool { return target == events.ErrUnava
 // Unwrap implements errors.Unwrap.
 func (e *NotReadyError) Unwrap() error { return e.Err }
 
-// notFound is events.ErrNotFound with what was looked for.
-func notFound(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), events.ErrNotFound)
+// refusal is a no in the use cases' own words that is also one of the errors of package events. It does not repeat that error's
+// text, which speaks of the log.
+type refusal struct {
+	text string
+	is   error
 }
+
+// Error implements error.
+func (r *refusal) Error() string { return r.text }
+
+// Unwrap implements errors.Unwrap.
+func (r *refusal) Unwrap() error { return r.is }
+
+func refuse(is error, format string, args ...any) error {
+	return &refusal{text: fmt.Sprintf(format, args...), is: is}
+}
+
+// notFound is [events.ErrNotFound] with what was looked for.
+func notFound(format string, args ...any) error { return refuse(events.ErrNotFound, format, args...) }

@@ -92,8 +92,8 @@ func sameRequest(before command.Record, now events.Command) error {
 	if before.Type == now.Type && before.Subject == now.Subject && bytes.Equal(withoutDigests(before.Data), withoutDigests(command.RecordOf(now).Data)) {
 		return nil
 	}
-	return fmt.Errorf("idempotency key %s was used before, for another request (%s of %s by %s): use a new key: %w",
-		now.ID, before.Type, before.Subject, before.Actor, events.ErrConflict)
+	return refuse(events.ErrConflict, "idempotency key %s was used before, for another request (%s of %s by %s): use a new key",
+		now.ID, before.Type, before.Subject, before.Actor)
 }
 
 func withoutDigests(data json.RawMessage) []byte {

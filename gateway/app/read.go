@@ -50,7 +50,7 @@ func (a *App) CatchUp(ctx context.Context, sequence uint64) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
+		return &NotReadyError{What: fmt.Sprintf("the projection has not reached sequence %d", sequence)}
 	}
 	return nil
 }

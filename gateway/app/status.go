@@ -38,7 +38,7 @@ func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadSt
 	}
 	switch {
 	case w.Deleting:
-		s.State, s.Message = api.WorkloadDeleting, fmt.Sprintf("%d instances are still there", s.Instances)
+		s.State, s.Message = api.WorkloadDeleting, count(s.Instances, "instance is still there", "instances are still there")
 	case s.Ready == s.Wished && s.Instances == s.Wished:
 		s.State = api.WorkloadReady
 	case trouble != "":
@@ -46,9 +46,9 @@ func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadSt
 	default:
 		s.State, s.Message = api.WorkloadProgressing, waiting
 		if waiting == "" && stopping > 0 {
-			s.Message = fmt.Sprintf("%d instances are stopping", stopping)
+			s.Message = count(stopping, "instance is stopping", "instances are stopping")
 		} else if waiting == "" {
-			s.Message = fmt.Sprintf("%d instances are not there yet", s.Wished-s.Instances)
+			s.Message = count(s.Wished-s.Instances, "instance is not there yet", "instances are not there yet")
 		}
 	}
 	return s
@@ -61,6 +61,13 @@ func inTrouble(i *projections.Instance) bool {
 		return true
 	}
 	return i.Unplaceable != nil || i.Delayed != nil
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func firstOf(first, other string) string {

@@ -50,7 +50,7 @@ func (a *App) CheckExec(namespace, instance string, request *rpc.ExecRequest) (*
 	request.Instance = i.Key
 	for _, c := range i.Containers {
 		if c.Name == request.Container && !c.Running {
-			return nil, fmt.Errorf("container %s of %s does not run now (%s: %s): %w", c.Name, i.Key, i.Phase, i.Reason, events.ErrConflict)
+			return nil, refuse(events.ErrConflict, "container %s of %s does not run now (%s: %s)", c.Name, i.Key, i.Phase, i.Reason)
 		}
 	}
 	return i, nil
@@ -99,7 +99,7 @@ func (a *App) placed(namespace, name string) (*projections.Instance, error) {
 		return nil, err
 	}
 	if !i.Placed() {
-		return nil, fmt.Errorf("instance %s has no node yet (%s: %s): %w", i.Key, i.Phase, i.Reason, events.ErrConflict)
+		return nil, refuse(events.ErrConflict, "instance %s has no node yet (%s: %s)", i.Key, i.Phase, i.Reason)
 	}
 	return i, nil
 }

@@ -57,14 +57,14 @@ func (a *App) DryRun(ctx context.Context, w spec.Workload, ifRevision *int) (api
 		revision = before.Revision
 	}
 	if ifRevision != nil && *ifRevision != revision {
-		return api.Result{}, fmt.Errorf("workload %s is at revision %d, not %d: read it again and decide anew: %w",
-			w.Metadata.Name, revision, *ifRevision, events.ErrConflict)
+		return api.Result{}, refuse(events.ErrConflict, "workload %s is at revision %d, not %d: read it again and decide anew",
+			w.Metadata.Name, revision, *ifRevision)
 	}
 	result := api.Result{DryRun: true, Verdict: api.VerdictCreated}
 	document := api.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Metadata: w.Metadata, Spec: w.Spec}
 	if existed {
 		if before.Deleting {
-			return api.Result{}, fmt.Errorf("workload %s is being deleted: wait until it is gone: %w", w.Metadata.Name, events.ErrConflict)
+			return api.Result{}, refuse(events.ErrConflict, "workload %s is being deleted: wait until it is gone", w.Metadata.Name)
 		}
 		document.Status = statusOf(view, before)
 		result.Verdict, result.Changes = api.VerdictChanged, changesBetween(before.Document, w)

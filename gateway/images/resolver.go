@@ -47,7 +47,7 @@ func (r *Resolver) Resolve(ctx context.Context, ref spec.ImageRef) (spec.ImageRe
 	}
 	tag, err := name.ParseReference(ref.String())
 	if err != nil {
-		return ref, fmt.Errorf("image %s: %w: %w", ref, events.ErrNoImage, err)
+		return ref, refuse(events.ErrNoImage, "%s cannot be asked of a registry: %v", ref, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -68,17 +68,33 @@ func (r *Resolver) Resolve(ctx context.Context, ref spec.ImageRef) (spec.ImageRe
 func explain(ref spec.ImageRef, err error) error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return fmt.Errorf("%w: registry %s cannot be reached to resolve image %s: check the name and the network, or give the image by digest: %w",
-			events.ErrUnavailable, ref.Registry, ref, err)
+		return refuse(events.ErrUnavailable, "registry %s cannot be reached to resolve image %s: check the name and the network, or give the image by digest (%v)",
+			ref.Registry, ref, err)
 	}
 	switch answer.StatusCode {
 	case http.StatusNotFound:
-		return fmt.Errorf("%w: registry %s has no image %s: check repository and tag", events.ErrNoImage, ref.Registry, ref)
+		return refuse(events.ErrNoImage, "registry %s has no image %s: check repository and tag", ref.Registry, ref)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w: registry %s has no image %s, or none for these credentials: check the name, and log the gateway in to a private registry",
-			events.ErrNoImage, ref.Registry, ref)
+		return refuse(events.ErrNoImage, "registry %s has no image %s, or none for these credentials: check the name, and log the gateway in to a private registry",
+			ref.Registry, ref)
 	case http.StatusTooManyRequests:
-		return fmt.Errorf("%w: registry %s allows no more requests now: try again later, or give image %s by digest", events.ErrUnavailable, ref.Registry, ref)
+		return refuse(events.ErrUnavailable, "registry %s allows no more requests now: try again later, or give image %s by digest", ref.Registry, ref)
 	}
-	return fmt.Errorf("%w: registry %s answers %d for image %s: %w", events.ErrUnavailable, ref.Registry, answer.StatusCode, ref, err)
+	return refuse(events.ErrUnavailable, "registry %s answers %d for image %s: try again, or give it by digest", ref.Registry, answer.StatusCode, ref)
+}
+
+// refusal says in its own words why there is no digest; is tells which kind of error that is.
+type refusal struct {
+	text string
+	is   error
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.text }
+
+// Unwrap implements errors.Unwrap.
+func (r *refusal) Unwrap() error { return r.is }
+
+func refuse(is error, format string, args ...any) error {
+	return &refusal{text: fmt.Sprintf(format, args...), is: is}
 }

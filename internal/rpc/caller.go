@@ -70,11 +70,11 @@ func (c *Caller) call(ctx context.Context, node, verb string, request any, strea
 	inbox := c.nc.NewInbox()
 	sub, err := c.nc.SubscribeSync(inbox)
 	if err != nil {
-		return 0, fmt.Errorf("listen for node %s: %w: %w", node, events.ErrUnavailable, err)
+		return 0, fail(events.ErrUnavailable, "listen for node %s: %v", node, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // the connection may be gone, and the subscription with it
 	if err := c.nc.PublishMsg(&nats.Msg{Subject: verbSubject(node, verb), Reply: inbox, Data: data}); err != nil {
-		return 0, fmt.Errorf("ask node %s: %w: %w", node, events.ErrUnavailable, err)
+		return 0, fail(events.ErrUnavailable, "ask node %s: %v", node, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -149,15 +149,15 @@ func (a *answer) next(ctx context.Context) (*nats.Msg, error) {
 	m, err := a.sub.NextMsgWithContext(waiting)
 	switch {
 	case err == nil && m.Header.Get("Status") == "503", errors.Is(err, nats.ErrNoResponders):
-		return nil, fmt.Errorf("node %s cannot be reached: its agent is not connected: %w", a.node, events.ErrUnavailable)
+		return nil, fail(events.ErrUnavailable, "node %s cannot be reached: its agent is not connected", a.node)
 	case err == nil:
 		return m, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("node %s has fallen silent: %w", a.node, events.ErrUnavailable)
+		return nil, fail(events.ErrUnavailable, "node %s has fallen silent", a.node)
 	}
-	return nil, fmt.Errorf("hear node %s: %w: %w", a.node, events.ErrUnavailable, err)
+	return nil, fail(events.ErrUnavailable, "hear node %s: %v", a.node, err)
 }
 
 // taken acknowledges chunks, several at once.
@@ -172,7 +172,7 @@ func (a *answer) taken() error {
 
 func (a *answer) say(m *nats.Msg) error {
 	if err := a.caller.nc.PublishMsg(m); err != nil {
-		return fmt.Errorf("tell node %s: %w: %w", a.node, events.ErrUnavailable, err)
+		return fail(events.ErrUnavailable, "tell node %s: %v", a.node, err)
 	}
 	return nil
 }

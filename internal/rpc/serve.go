@@ -21,7 +21,7 @@ type Handlers struct {
 // maxSessions is how many streams one node serves at once.
 const maxSessions = 256
 
-var errShutdown = fmt.Errorf("the node's agent is shutting down: %w", events.ErrUnavailable)
+var errShutdown = fail(events.ErrUnavailable, "the node's agent is shutting down")
 
 // Serve answers callers until ctx is done; then the streams under way end with an error that says so.
 func Serve(ctx context.Context, nc *nats.Conn, node string, handlers Handlers) error {
@@ -89,7 +89,7 @@ func (s *server) begin(ctx context.Context, request *nats.Msg, serve func(*sessi
 	}
 	s.mu.Unlock()
 	if full {
-		session.end(0, fmt.Errorf("node %s serves %d streams already: %w", s.node, maxSessions, events.ErrBusy))
+		session.end(0, fail(events.ErrBusy, "node %s serves %d streams already", s.node, maxSessions))
 		return
 	}
 	go func() {

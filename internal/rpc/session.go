@@ -33,7 +33,7 @@ type session struct {
 
 var (
 	errCallerGone = errors.New("the caller is gone")
-	errFlooded    = fmt.Errorf("more input than the window allows: %w", events.ErrInvalid)
+	errFlooded    = fail(events.ErrInvalid, "more input than the window allows")
 )
 
 func newSession(ctx context.Context, s *server, inbox string) *session {

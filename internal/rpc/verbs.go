@@ -10,13 +10,13 @@ import (
 
 func request[R any](data []byte) (r R, err error) {
 	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fmt.Errorf("read the request: %w: %w", events.ErrInvalid, err)
+		return r, fail(events.ErrInvalid, "read the request: %v", err)
 	}
 	return r, nil
 }
 
 func (s *server) unsupported(verb string) error {
-	return fmt.Errorf("node %s does not serve %s: %w", s.node, verb, events.ErrUnavailable)
+	return fail(events.ErrUnavailable, "node %s does not serve %s", s.node, verb)
 }
 
 func (s *server) logs(session *session, data []byte) error {

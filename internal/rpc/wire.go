@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -99,14 +100,14 @@ func errorMessage(subject string, err error) *nats.Msg {
 	return m
 }
 
-// remoteError is an error of the other side: its words, and what it is.
-type remoteError struct {
+// failure is an error of a stream, or of the other side, in its own words; is tells what it is without repeating that error's text.
+type failure struct {
 	text string
 	is   error // nil: none that both sides know
 }
 
 func errorIn(m *nats.Msg) error {
-	remote := &remoteError{text: string(m.Data)}
+	remote := &failure{text: string(m.Data)}
 	for _, k := range kinds {
 		if m.Header.Get(headerError) == k.name {
 			remote.is = k.err
@@ -115,8 +116,12 @@ func errorIn(m *nats.Msg) error {
 	return remote
 }
 
+func fail(is error, format string, args ...any) error {
+	return &failure{text: fmt.Sprintf(format, args...), is: is}
+}
+
 // Error implements error.
-func (e *remoteError) Error() string { return e.text }
+func (e *failure) Error() string { return e.text }
 
 // Unwrap implements errors.Unwrap.
-func (e *remoteError) Unwrap() error { return e.is }
+func (e *failure) Unwrap() error { return e.is }
