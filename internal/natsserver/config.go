@@ -91,7 +91,7 @@ func (c Config) cluster(o *server.Options) error {
 		c.ClusterName = "rutter"
 	}
 	if !loopback(c.ClusterHost) && c.ClusterTLS == nil {
-		return fmt.Errorf("cluster address %s without TLS (%w): give ClusterTLS with certificates of one CA, or a loopback address", c.ClusterHost, ErrExposed)
+		return fmt.Errorf("cluster address %s without TLS (%w): make certificates of one CA with `rutter pki init`, or use 127.0.0.1", c.ClusterHost, ErrExposed)
 	}
 	o.Cluster = server.ClusterOpts{Name: c.ClusterName, Host: c.ClusterHost, Port: c.ClusterPort, PoolSize: -1}
 	if c.ClusterTLS != nil {
