@@ -35,6 +35,7 @@ func (c *Client) Await(ctx context.Context, filter Filter, check func(ctx contex
 		ticker := time.NewTicker(recheck)
 		defer ticker.Stop()
 		var newest uint64
+		met := false
 		for {
 			select {
 			case <-ctx.Done():
@@ -44,9 +45,14 @@ func (c *Client) Await(ctx context.Context, filter Filter, check func(ctx contex
 			case <-ticker.C:
 			}
 			done, err := check(ctx, newest)
+			var away *UnreachableError
+			if errors.As(err, &away) && met {
+				continue // the gateway restarts: the stream is coming back as well
+			}
 			if err != nil {
 				return err
 			}
+			met = true
 			if done {
 				return errDone
 			}
