@@ -1,6 +1,8 @@
 package images_test
 
 import (
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,9 +27,10 @@ func ref(t *testing.T, text string) spec.ImageRef {
 
 func TestATagBecomesItsDigest(t *testing.T) {
 	for _, head := range []bool{true, false} { // some registries do not answer HEAD
-		handler := registry.New()
+		handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		filled := false
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodHead && !head && strings.Contains(r.URL.Path, "/manifests/") {
+			if r.Method == http.MethodHead && !head && filled && strings.Contains(r.URL.Path, "/manifests/") {
 				w.WriteHeader(http.StatusMethodNotAllowed)
 				return
 			}
@@ -40,6 +43,7 @@ func TestATagBecomesItsDigest(t *testing.T) {
 		tag, err := name.ParseReference(host + "/app:v1")
 		require.NoError(t, err)
 		require.NoError(t, remote.Write(tag, image))
+		filled = true
 		want, err := image.Digest()
 		require.NoError(t, err)
 
