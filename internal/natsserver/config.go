@@ -91,7 +91,7 @@ func (c Config) cluster(o *server.Options) error {
 		c.ClusterName = "rutter"
 	}
 	if !loopback(c.ClusterHost) && c.ClusterTLS == nil {
-		return fmt.Errorf("cluster address %s without TLS (%w): make certificates of one CA with `rutter pki init`, or use 127.0.0.1", c.ClusterHost, ErrExposed)
+		return fmt.Errorf("cluster address %s without TLS (%w): make certificates of one CA with `rutter init --host NAME`, or use 127.0.0.1", c.ClusterHost, ErrExposed)
 	}
 	o.Cluster = server.ClusterOpts{Name: c.ClusterName, Host: c.ClusterHost, Port: c.ClusterPort, PoolSize: -1}
 	if c.ClusterTLS != nil {
@@ -113,9 +113,9 @@ func exposed(who, host string, tlsConfig *tls.Config, trust *auth.Trust) error {
 	case loopback(host):
 		return nil
 	case tlsConfig == nil:
-		return fmt.Errorf("address %s for %s without TLS (%w): make certificates with `rutter pki init`, or listen on 127.0.0.1", host, who, ErrExposed)
+		return fmt.Errorf("address %s for %s without TLS (%w): make certificates with `rutter init --host NAME`, or listen on 127.0.0.1", host, who, ErrExposed)
 	case trust == nil:
-		return fmt.Errorf("address %s for %s without credentials (%w): make them with `rutter auth init`, or listen on 127.0.0.1", host, who, ErrExposed)
+		return fmt.Errorf("address %s for %s without credentials (%w): make them with `rutter init`, or listen on 127.0.0.1", host, who, ErrExposed)
 	}
 	return nil
 }
