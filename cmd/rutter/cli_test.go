@@ -443,3 +443,19 @@ func TestVersionAndCompletion(t *testing.T) {
 	require.Contains(t, got.out, "gateway  v1.2.3")
 	require.Contains(t, m.run("completion", "bash").out, "rutter")
 }
+
+func TestCompletionOffersKindsAndNames(t *testing.T) {
+	m := scene(t)
+	require.Contains(t, m.run("__complete", "get", "").out, "workload/\nworkloads\n")
+	require.Contains(t, m.run("__complete", "why", "instance/").out, "instance/web-0-1\n")
+	require.Contains(t, m.run("__complete", "describe", "node", "").out, "n1\nn2\n")
+}
+
+func TestStats(t *testing.T) {
+	m := scene(t)
+	m.Agents.OnStats = func(_ context.Context, node string, _ rpc.StatsRequest) ([]rpc.ContainerStats, error) {
+		return []rpc.ContainerStats{{Name: "main", CPU: 1500 * time.Millisecond, Memory: 3 << 19, PIDs: 2}}, nil
+	}
+	got := m.run("stats", "workload/web")
+	require.Equal(t, "NAME CONTAINER CPU TIME MEMORY PROCESSES\nweb-0-1 main 1.5s 1.5Mi 2\nweb-1-1 main 1.5s 1.5Mi 2", squeeze(got.out))
+}

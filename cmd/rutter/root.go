@@ -74,8 +74,17 @@ what you see now is folded from it, and so is every moment of the past.
 		}
 	}
 	group(groupChange, newApplyCommand(c), newRunCommand(c), newScaleCommand(c), newDeleteCommand(c))
-	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newVersionCommand(c))
+	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newStatsCommand(c), newVersionCommand(c))
 	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newReplayCommand(c))
+	completions := map[string]cobra.CompletionFunc{
+		"get": c.complete(workloads, instances, nodes, operations), "describe": c.complete(workloads, instances, nodes),
+		"history": c.complete(workloads, instances, nodes), "why": c.complete(workloads, instances, nodes),
+		"scale": c.complete(workloads), "delete": c.complete(workloads),
+		"logs": c.complete(instances, workloads), "exec": c.complete(instances, workloads), "stats": c.complete(instances, workloads),
+	}
+	for _, command := range root.Commands() {
+		command.ValidArgsFunction = completions[command.Name()]
+	}
 	for _, command := range extra {
 		if command.GroupID == "" {
 			command.GroupID = groupServe

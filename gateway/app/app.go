@@ -51,6 +51,7 @@ type App struct {
 	Config
 	trail   *trail
 	pending *pendingCommands
+	hashes  hashes
 }
 
 // New makes the use cases.

@@ -218,6 +218,7 @@ func TestListsSelectAndPage(t *testing.T) {
 	more, err := r.App.Operations(app.Page{Limit: 4, Continue: operations.Continue})
 	require.NoError(t, err)
 	require.Len(t, more.Items, 2)
+	require.Empty(t, more.Continue)
 }
 
 func TestStateIsTheProjectionsOwn(t *testing.T) {

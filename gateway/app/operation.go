@@ -2,14 +2,12 @@ package app
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 
@@ -126,18 +124,42 @@ func (a *App) Operation(id string) (api.Operation, error) {
 
 // Operations lists the remembered commands, pending ones first, then newest first.
 func (a *App) Operations(page Page) (api.List[api.Operation], error) {
+	limit, err := page.limit()
+	if err != nil {
+		return api.List[api.Operation]{}, err
+	}
+	after, err := page.after()
+	if err != nil {
+		return api.List[api.Operation]{}, err
+	}
 	view := a.View.View()
-	var all []api.Operation
+	list := api.List[api.Operation]{Items: []api.Operation{}, Sequence: view.Sequence()}
+	// add reports whether the page takes more. Tens of thousands of outcomes are remembered: only a page of them becomes documents.
+	add := func(key string, operation func() api.Operation) bool {
+		switch {
+		case key <= after:
+		case len(list.Items) == limit:
+			list.Continue = continueAfter(operationKey(list.Items[limit-1]))
+			return false
+		default:
+			list.Items = append(list.Items, operation())
+		}
+		return true
+	}
 	for _, c := range a.pending.list() {
-		if _, decided := view.Outcome(c.ID); !decided {
-			all = append(all, pendingOperation(c))
+		if _, decided := view.Outcome(c.ID); decided {
+			continue
+		}
+		if o := pendingOperation(c); !add(operationKey(o), func() api.Operation { return o }) {
+			return list, nil
 		}
 	}
 	for o := range view.Outcomes() {
-		all = append(all, operationOf(o))
+		if !add(decidedKey(o.Mark.Sequence), func() api.Operation { return operationOf(o) }) {
+			break
+		}
 	}
-	slices.SortStableFunc(all, func(x, y api.Operation) int { return cmp.Compare(operationKey(x), operationKey(y)) })
-	return paginate(all, page, view.Sequence(), operationKey)
+	return list, nil
 }
 
 // operationKey sorts pending operations first and newer ones before older ones.
@@ -145,7 +167,11 @@ func operationKey(o api.Operation) string {
 	if o.State == api.OperationPending {
 		return fmt.Sprintf("0/%020d/%s", math.MaxInt64-o.Asked.UnixNano(), o.ID)
 	}
-	return fmt.Sprintf("1/%020d/%s", uint64(math.MaxUint64)-o.Sequence, o.ID)
+	return decidedKey(o.Sequence)
+}
+
+func decidedKey(sequence uint64) string {
+	return fmt.Sprintf("1/%020d", uint64(math.MaxUint64)-sequence)
 }
 
 func pendingOperation(c events.Command) api.Operation {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -181,7 +182,7 @@ func (a *App) State() api.State {
 	view := a.View.View()
 	counts := view.Counts()
 	return api.State{
-		Sequence: view.Sequence(), Time: view.Time(), Hash: view.Hash(), Version: projections.Version,
+		Sequence: view.Sequence(), Time: view.Time(), Hash: a.hashes.of(view), Version: projections.Version,
 		Workloads: counts.Workloads, Instances: counts.Instances, Nodes: counts.Nodes, Waiting: counts.Waiting,
 	}
 }
@@ -193,4 +194,20 @@ func convert[P, D any](page api.List[P], document func(P) D) api.List[D] {
 		items[i] = document(item)
 	}
 	return api.List[D]{Items: items, Continue: page.Continue, Sequence: page.Sequence}
+}
+
+// hashes remembers the newest hash: it costs a walk over the whole state, and many ask at the same sequence.
+type hashes struct {
+	mu   sync.Mutex
+	view *projections.Cluster
+	hash string
+}
+
+func (h *hashes) of(view *projections.Cluster) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.view != view {
+		h.view, h.hash = view, view.Hash()
+	}
+	return h.hash
 }

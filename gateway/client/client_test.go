@@ -111,7 +111,9 @@ func TestAProblemIsAnError(t *testing.T) {
 	require.EqualError(t, err, "there is no node n1")
 	require.True(t, IsNotFound(err))
 	require.Equal(t, 1, calls, "a refusal is not tried again")
-	c = serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "proxy says no\nmore", http.StatusBadRequest) })
+	c = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "proxy says no\nmore", http.StatusBadRequest)
+	})
 	_, err = c.Node(t.Context(), "n1", 0)
 	require.EqualError(t, err, "unexpected answer 400 Bad Request: proxy says no")
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/gateway/api"
@@ -20,8 +21,15 @@ var (
 	errBodyTooLarge = errors.New("body too large")
 )
 
+// bodyTimeout is how long a client may take to send its document.
+const bodyTimeout = 30 * time.Second
+
 // body reads a request's body up to the limit.
 func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	// A body has its own time limit; the connection has none, for streams live long. A server that cannot set one reads without.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
 	var large *http.MaxBytesError
 	switch {
