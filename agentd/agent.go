@@ -137,7 +137,8 @@ func (a *Agent) work(ctx context.Context) error {
 		return err
 	}
 	a.ledger = l
-	// What runs is looked after before the log is asked: an agent that starts cut off supervises what it has.
+	// What was revoked while no agent ran must not be started again first. But an agent that starts cut off supervises what it has.
+	a.glance(ctx)
 	if err := a.untilDone(ctx, "look at what runs", func() error { return a.adopt(ctx, records) }); err != nil {
 		return err
 	}
@@ -145,6 +146,34 @@ func (a *Agent) work(ctx context.Context) error {
 		return err
 	}
 	return a.follow(ctx)
+}
+
+// glancePatience is how long a starting agent waits for the log before it goes by what it remembers.
+const glancePatience = 3 * time.Second
+
+// glance brings the ledger up to date if the log can be reached, before anything is done by it.
+func (a *Agent) glance(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, glancePatience)
+	defer cancel()
+	a.mu.Lock()
+	from := a.ledger.Head + 1
+	a.mu.Unlock()
+	var missed []events.Event
+	err := a.conns.Log.Read(ctx, events.LedgerSubject(a.config.Node), from, func(e events.Event) error {
+		missed = append(missed, e)
+		return nil
+	})
+	if err != nil {
+		a.log.WithError(err).Warn("the log is out of reach; going by the ledger as last saved")
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range missed {
+		a.ledger.Apply(e)
+		a.dirty = true
+	}
+	a.fresh = max(a.fresh, a.ledger.Head)
 }
 
 // untilDone tries until it succeeds or ctx is done, and says meanwhile what is in the way.

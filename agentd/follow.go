@@ -174,7 +174,9 @@ func (a *Agent) adopt(ctx context.Context, records map[string]store.Record) erro
 	for _, key := range a.ledger.Keys() {
 		if _, ok := a.workers[key]; !ok {
 			assignment := a.ledger.Assignments[key]
-			w := newWorker(a, assignment, store.Record{Assignment: assignment}, byInstance[sandboxName(assignment.Key)])
+			found := byInstance[sandboxName(assignment.Key)]
+			w := newWorker(a, assignment, store.Record{Assignment: assignment}, found)
+			w.doubtful = len(found) == 0 && a.ledger.Head <= a.fresh
 			a.startWorker(ctx, w)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rutter-run/rutter/events"
 )
@@ -36,7 +37,7 @@ const maxUnseen = 256
 func (f *Follower) Run(ctx context.Context) error {
 	state := f.state
 	// What is there already is worth one view, also where it is nothing.
-	last, err := f.log.Last(ctx)
+	last, err := f.last(ctx)
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
 	}
@@ -52,6 +53,15 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// lastPatience is how long the log may take to say where it ends; one that has no leader yet does not answer at all.
+const lastPatience = 2 * time.Second
+
+func (f *Follower) last(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, lastPatience)
+	defer cancel()
+	return f.log.Last(ctx)
 }
 
 func (f *Follower) publish(state *State, live bool) {

@@ -36,6 +36,7 @@ type deciderParts struct {
 	log     *logrus.Entry
 	metrics prometheus.Registerer
 	lease   bool
+	holder  string
 }
 
 // deciderFlags are the settings of a process that runs one decider.
@@ -43,11 +44,13 @@ type deciderFlags struct {
 	nats   natsFlags
 	health string
 	lease  bool
+	holder string
 }
 
 func (f *deciderFlags) define(flags *pflag.FlagSet) {
 	f.nats.define(flags, true)
 	flags.StringVar(&f.health, "health-address", "", "serve /livez, /readyz, /metrics and /state here, such as 127.0.0.1:7490")
+	flags.StringVar(&f.holder, "holder", hostName(), "who this is in the lease; started again under the same name it leads at once, so give two on one host two names")
 	flags.BoolVar(&f.lease, "lease", true, "decide only while holding the service's lease; without it two may decide at once, which is safe and wasteful")
 }
 
@@ -66,7 +69,7 @@ func (f *deciderFlags) serve(ctx context.Context, p *process, user string, build
 	}
 	defer nc.Close()
 	registry := metrics()
-	d, err := build(deciderParts{client: client, log: p.log, metrics: registry, lease: f.lease})
+	d, err := build(deciderParts{client: client, log: p.log, metrics: registry, lease: f.lease, holder: f.holder})
 	if err != nil {
 		return err
 	}
@@ -94,14 +97,14 @@ func unlessCanceled(err error) error {
 
 func buildReconciler(d deciderParts) (decider, error) {
 	return reconciler.New(reconciler.Config{
-		Log: d.client.Log(), Commands: d.client.Commands(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: holder(),
+		Log: d.client.Log(), Commands: d.client.Commands(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder,
 		Logger: d.log, Metrics: d.metrics,
 	})
 }
 
 func buildScheduler(d deciderParts) (decider, error) {
 	return scheduler.New(scheduler.Config{
-		Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: holder(), Logger: d.log, Metrics: d.metrics,
+		Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder, Logger: d.log, Metrics: d.metrics,
 	})
 }
 
@@ -109,7 +112,7 @@ func buildNodeHealth(timing nodehealth.Timing) func(deciderParts) (decider, erro
 	return func(d deciderParts) (decider, error) {
 		return nodehealth.New(nodehealth.Config{
 			Log: d.client.Log(), Commands: d.client.Commands(), Heartbeats: d.client.Heartbeats(), Leases: d.client.Leases(),
-			LeaderLease: d.lease, Holder: holder(), Timing: timing, Logger: d.log, Metrics: d.metrics,
+			LeaderLease: d.lease, Holder: d.holder, Timing: timing, Logger: d.log, Metrics: d.metrics,
 		})
 	}
 }

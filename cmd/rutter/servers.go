@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -110,13 +109,13 @@ func newShimCommand() *cobra.Command {
 	}
 }
 
-// holder names this process in leases.
-func holder() string {
+// hostName names this host.
+func hostName() string {
 	host, err := os.Hostname()
 	if err != nil {
-		host = "unknown"
+		return "unknown"
 	}
-	return fmt.Sprintf("%s-%d", host, os.Getpid())
+	return host
 }
 
 // connectPatience is how long a process waits for its servers before it gives up: its supervisor starts it again.

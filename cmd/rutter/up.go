@@ -127,7 +127,7 @@ func (u *upParts) deciders(ctx context.Context) error {
 			return err
 		}
 		// A lease would only make the next start wait for the last one's to run out: there is one of each in one process.
-		d, err := s.build(deciderParts{client: client, log: u.log(s.user), metrics: nil, lease: false})
+		d, err := s.build(deciderParts{client: client, log: u.log(s.user), metrics: nil, lease: false, holder: hostName()})
 		if err != nil {
 			return err
 		}

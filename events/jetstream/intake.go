@@ -98,13 +98,14 @@ func (in *intake) flush() {
 		return
 	}
 	in.current = nil
-	c.inline = len(c.messages) <= inlineUpTo
+	inline := len(c.messages) <= inlineUpTo // whoever takes the chunk may give it back at once
+	c.inline = inline
 	select {
 	case in.ordered <- c:
 	case <-in.ctx.Done():
 		return
 	}
-	if !c.inline {
+	if !inline {
 		select {
 		case in.work <- c:
 		case <-in.ctx.Done():

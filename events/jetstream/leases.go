@@ -58,8 +58,8 @@ func (l *Leases) Hold(ctx context.Context, name, holder string, lead func(contex
 		return fmt.Errorf("hold lease %s: %w", name, transport(err, false))
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	for {
-		held, err := l.acquire(ctx, name, holder)
+	for first := true; ; first = false {
+		held, err := l.acquire(ctx, name, holder, first)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -74,7 +74,11 @@ func (l *Leases) Hold(ctx context.Context, name, holder string, lead func(contex
 			return fmt.Errorf("hold lease %s: %w", name, err)
 		}
 		// A holder that gives up says so on the subject; one that dies does not.
-		pause := time.NewTimer(l.every()/2 + rand.N(l.every()/2))
+		wait := l.every()/2 + rand.N(l.every()/2)
+		if err != nil && !errors.Is(err, events.ErrExists) {
+			wait = min(wait, unreachablePause) // the servers, not another holder, are in the way
+		}
+		pause := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-released:
@@ -90,13 +94,23 @@ func (l *Leases) Hold(ctx context.Context, name, holder string, lead func(contex
 // every is the interval of renewals.
 func (l *Leases) every() time.Duration { return l.client.lease / 3 }
 
-// acquire takes the lease where nobody holds it; [events.ErrExists] where somebody does.
-func (l *Leases) acquire(ctx context.Context, name, holder string) (holding, error) {
+const (
+	// unreachablePause is how soon a lease is tried for again whose servers did not answer.
+	unreachablePause = 500 * time.Millisecond
+	// acquirePatience is how long one look at a lease may take.
+	acquirePatience = 2 * time.Second
+)
+
+// acquire takes the lease where nobody holds it; [events.ErrExists] where somebody does. At its first try a process takes over what is held under its own
+// name: that is the process before it, which died without giving the lease up. Later tries do not, or two of one name would take it from each other for ever.
+func (l *Leases) acquire(ctx context.Context, name, holder string, first bool) (holding, error) {
+	ctx, cancel := context.WithTimeout(ctx, acquirePatience)
+	defer cancel()
 	last, err := l.client.lastMessage(ctx, leaseStream, leasePrefix+name)
 	if err != nil && !errors.Is(err, events.ErrNotFound) {
 		return holding{}, err
 	}
-	if held, ok := readLease(last); ok {
+	if held, ok := readLease(last); ok && (held.Holder != holder || !first) {
 		return holding{}, fmt.Errorf("held by %s: %w", held.Holder, events.ErrExists)
 	}
 	h := holding{name: name, lease: lease{Holder: holder, Term: nuid.Next()}, sequence: last.sequence}

@@ -185,6 +185,27 @@ var leaseCases = map[string]func(*testing.T, Fixture){
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 2, times)
 	},
+	"a holder that starts again takes its own lease over at once": func(t *testing.T, f Fixture) {
+		ctx, name := Context(t), Name("lease")
+		dead, deadCancel := context.WithCancel(ctx)
+		defer deadCancel()
+		leads, over := make(chan struct{}, 1), make(chan error, 1)
+		go func() {
+			over <- f.Leases(t).Hold(dead, name, "me", func(ctx context.Context) error {
+				leads <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			})
+		}()
+		Receive(t, ctx, "the first process", leads)
+		// The first is not stopped: as far as anybody can see it was killed. The second does not wait until its lease has run out.
+		again, cancel := context.WithCancel(ctx)
+		defer cancel()
+		err := f.Leases(t).Hold(again, name, "me", func(context.Context) error { cancel(); return nil })
+		require.ErrorIs(t, err, context.Canceled)
+		deadCancel()
+		require.ErrorIs(t, Receive(t, ctx, "the first to end", over), context.Canceled)
+	},
 	"names do not meet": func(t *testing.T, f Fixture) {
 		leases := f.Leases(t)
 		ctx, cancel := context.WithCancel(Context(t))

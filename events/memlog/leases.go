@@ -36,11 +36,11 @@ func NewLeases(ttl time.Duration, faults Faults) *Leases {
 
 // Hold implements events.Leases.
 func (l *Leases) Hold(ctx context.Context, name, holder string, lead func(context.Context) error) error {
-	for {
+	for first := true; ; first = false {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h, changed := l.acquire(name, holder)
+		h, changed := l.acquire(name, holder, first)
 		if h != nil {
 			_ = l.lead(ctx, name, h, lead)
 			changed = nil // others first
@@ -55,11 +55,12 @@ func (l *Leases) Hold(ctx context.Context, name, holder string, lead func(contex
 	}
 }
 
-func (l *Leases) acquire(name, holder string) (*holding, chan struct{}) {
+// acquire takes the lease where nobody holds it, and at the first try also where the process before this one of the same name does.
+func (l *Leases) acquire(name, holder string, first bool) (*holding, chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if h, ok := l.held[name]; ok && now.Before(h.until) {
+	if h, ok := l.held[name]; ok && now.Before(h.until) && (h.holder != holder || !first) {
 		return nil, l.changed
 	}
 	if l.faults.Renew != nil && l.faults.Renew(name, holder) {

@@ -99,6 +99,7 @@ kind: Workload
 metadata: {name: web, labels: {app: web}}
 spec:
   replicas: 3
+  gracePeriod: 1s
   containers:
     - name: web
       image: 10.77.0.1:5000/web:1
@@ -228,16 +229,18 @@ func (d *demo) loseNode(ctx context.Context) error {
 	return d.callAll(ctx)
 }
 
-// killWhileScaling kills a process outright just after a scale was asked for, starts it again as a supervisor would, and waits for the scale
-// to be done.
+// killWhileScaling asks for a scale, kills a process outright as the request goes out, starts it again as a supervisor would, and waits for the
+// scale to be done.
 func (d *demo) killWhileScaling(ctx context.Context, p *cluster.Process, replicas int) error {
 	d.say("kill -9 %s while scaling to %d", p.Name, replicas)
 	start := time.Now()
-	if err := d.rutter(ctx, "scale", workload, "--replicas", fmt.Sprint(replicas), "--wait=false"); err != nil {
-		return err
-	}
-	p.Kill()
-	if err := p.Start(); err != nil {
+	killed := make(chan error, 1)
+	go func() {
+		p.Kill()
+		killed <- p.Start()
+	}()
+	err := d.rutter(ctx, "scale", workload, "--replicas", fmt.Sprint(replicas), "--wait=false")
+	if err := errors.Join(err, <-killed); err != nil {
 		return err
 	}
 	if err := d.settled(ctx, replicas); err != nil {
