@@ -63,10 +63,12 @@ var followCases = map[string]func(*testing.T, Fixture){
 			defer close(written)
 			at := first
 			for range more {
-				if at, err = writer.Append(ctx, One(subject, at, Name("e"))); err != nil {
+				next, err := writer.Append(ctx, One(subject, at, Name("e")))
+				if err != nil {
 					t.Errorf("append: %v", err)
 					return
 				}
+				at = next
 			}
 		}()
 		seen := 0

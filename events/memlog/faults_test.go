@@ -3,6 +3,7 @@ package memlog_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,8 +108,8 @@ func TestDeliveryComesAgain(t *testing.T) {
 func TestCutOffLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = 15 * time.Second
-		cutOff := false
-		leases := memlog.NewLeases(ttl, memlog.Faults{Renew: func(_, holder string) bool { return cutOff && holder == "first" }})
+		var cutOff atomic.Bool
+		leases := memlog.NewLeases(ttl, memlog.Faults{Renew: func(_, holder string) bool { return cutOff.Load() && holder == "first" }})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var lost, won time.Time
@@ -121,10 +122,12 @@ func TestCutOffLeader(t *testing.T) {
 			_ = leases.Hold(ctx, "l", "second", func(ctx context.Context) error { won = time.Now(); <-ctx.Done(); return nil })
 		}()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Zero(t, lost)
 		cut := time.Now()
-		cutOff = true
+		cutOff.Store(true)
 		time.Sleep(2 * ttl)
+		synctest.Wait()
 		require.False(t, lost.IsZero())
 		require.False(t, won.Before(lost), "two led at once")
 		require.LessOrEqual(t, lost.Sub(cut), ttl)
