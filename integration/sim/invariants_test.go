@@ -18,13 +18,13 @@ type checker struct {
 	generations map[string]uint64
 	requested   map[events.Subject]bool
 	ids         map[string]uint64
-	hashes      map[uint64]string // at a few sequences, to compare with the services'
+	awaited     map[string]string // causes that are not in the log yet, and what they caused
 }
 
 func newChecker() *checker {
 	return &checker{
 		state: projections.NewState(), outcomes: map[string]uint64{}, generations: map[string]uint64{}, requested: map[events.Subject]bool{},
-		ids: map[string]uint64{}, hashes: map[uint64]string{},
+		ids: map[string]uint64{}, awaited: map[string]string{},
 	}
 }
 
@@ -37,7 +37,12 @@ func (c *checker) apply(e events.Event) (broken []string) {
 		say("id %s is also that of %d", e.ID, before)
 	}
 	c.ids[e.ID] = e.Sequence
-	if e.Causation == "" || e.Correlation == "" || e.Actor == "" {
+	if _, known := c.ids[e.Causation]; e.Subject.Aggregate() != events.AggregateCommand && !known {
+		// The outcome of a command stands for it, and comes after the command's events in one batch.
+		c.awaited[e.Causation] = events.Line(e)
+	}
+	delete(c.awaited, e.ID)
+	if e.ID == e.Causation || e.Correlation == "" || e.Actor == "" {
 		say("does not name its cause: causation %q, correlation %q, actor %q", e.Causation, e.Correlation, e.Actor)
 	}
 	switch data := e.Data.(type) {

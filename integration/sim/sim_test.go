@@ -98,6 +98,9 @@ func simulate(t *testing.T, seed uint64) {
 	w.mu.Unlock()
 	view := check.state.View()
 	problems = append(problems, unrest(view, time.Now())...)
+	for cause, consequence := range check.awaited {
+		problems = append(problems, fmt.Sprintf("%s is caused by %q, which is nowhere", consequence, cause))
+	}
 	mu.Lock()
 	for holder, s := range services {
 		if sequence, hash := s.loop.State(); sequence != view.Sequence() || hash != view.Hash() {

@@ -70,7 +70,8 @@ func judge(view *projections.Cluster, p Pending, decide func(*projections.Cluste
 	return decide(view, p.Command)
 }
 
-// outcome is the decision as events, the outcome last. It has the command's own id, so that a second one collides with it.
+// outcome is the decision as events, the outcome last. It has the command's own id, so that a second one collides with it and
+// so that whoever asks for the cause of the others finds it: it stands for the command, the root that nothing caused.
 func outcome(a Author, p Pending, d Decision) []events.Event {
 	record := command.RecordOf(p.Command)
 	var answer events.Payload
@@ -85,6 +86,6 @@ func outcome(a Author, p Pending, d Decision) []events.Event {
 		answer = accepted
 	}
 	e := a.Say(Caused(p.Command), events.CommandSubject(a.Service), 0, answer)
-	e.ID = p.Command.ID
+	e.ID, e.Causation = p.Command.ID, ""
 	return append(d.Events[:len(d.Events):len(d.Events)], e)
 }

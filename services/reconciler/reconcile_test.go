@@ -78,8 +78,14 @@ func TestACommandAndItsConsequencesAreOneBatch(t *testing.T) {
 	for _, w := range plan.Batch {
 		for _, e := range w.Events {
 			cause := applied.ID
-			if e.Subject.Aggregate() != events.AggregateInstance {
+			switch e.Subject.Aggregate() {
+			case events.AggregateWorkload:
 				cause = c.ID
+			case events.AggregateCommand: // stands for the command itself
+				cause = ""
+				if e.ID != c.ID {
+					t.Errorf("the outcome's id is %q", e.ID)
+				}
 			}
 			if e.Causation != cause || e.Correlation != "request-7" || e.Actor != "user:ada" || e.TraceParent != "00-1-2-01" || !e.Time.Equal(s.Now) {
 				t.Errorf("%s: caused by %q, want %q; correlation %q, actor %q, trace %q", events.Line(e), e.Causation, cause, e.Correlation, e.Actor, e.TraceParent)
