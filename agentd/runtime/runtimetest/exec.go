@@ -1,0 +1,114 @@
+package runtimetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/rutter-run/rutter/agentd/runtime"
+	"github.com/rutter-run/rutter/events/spec"
+)
+
+func testExec(h *harness) {
+	id := h.ready(runs)
+	var stdout, stderr bytes.Buffer
+	code, err := h.rt.Exec(h.ctx, id, runtime.ExecOptions{
+		Command: []string{"sh", "-c", "cat; echo $GREETING >&2; exit 3"}, Stdin: strings.NewReader("from outside"),
+		Env: []spec.EnvVar{{Name: "GREETING", Value: "hello"}}, Stdout: &stdout, Stderr: &stderr,
+	})
+	h.must(err)
+	if code != 3 || stdout.String() != "from outside" || stderr.String() != "hello\n" {
+		h.Fatalf("exit %d, stdout %q, stderr %q", code, &stdout, &stderr)
+	}
+	// Much output, none of it lost, and no input at all.
+	stdout.Reset()
+	code, err = h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "cat; dd if=/dev/zero bs=1M count=8 2>/dev/null"}, Stdout: &stdout})
+	h.must(err)
+	if code != 0 || stdout.Len() != 8<<20 {
+		h.Fatalf("exit %d and %d bytes", code, stdout.Len())
+	}
+	// Output that nobody wants, and a process in the background that keeps it open.
+	code, err = h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "sleep 1000 & echo x; exit 4"}})
+	h.must(err)
+	if code != 4 {
+		h.Fatalf("exit %d", code)
+	}
+	code, err = h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "kill -9 $$"}})
+	h.must(err)
+	if code != 137 {
+		h.Fatalf("killed, it exits with %d", code)
+	}
+	_, err = h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"no-such-program"}})
+	h.mustBe(err, runtime.ErrBadConfig)
+	if !strings.Contains(err.Error(), "no-such-program") {
+		h.Fatalf("%v does not name the program", err)
+	}
+}
+
+func testExecTerminal(h *harness) {
+	id := h.ready(runs)
+	keys, typed := io.Pipe()
+	defer keys.Close()
+	sizes := make(chan runtime.TerminalSize, 1)
+	sizes <- runtime.TerminalSize{Width: 123, Height: 45}
+	go func() {
+		// It ends when the size has come.
+		fmt.Fprintf(typed, "until [ \"$(stty size)\" = '45 123' ]; do :; done; tty; exit 5\n")
+	}()
+	var screen bytes.Buffer
+	code, err := h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh"}, TTY: true, Stdin: keys, Stdout: &screen, Resize: sizes})
+	h.must(err)
+	if code != 5 || !strings.Contains(screen.String(), "/dev/pts/") {
+		h.Fatalf("exit %d, screen %q", code, &screen)
+	}
+}
+
+// firstWrite calls a function when something is written.
+type firstWrite func()
+
+func (f firstWrite) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
+}
+
+// testExecGivenUp leaves no process behind when the client goes.
+func testExecGivenUp(h *harness) {
+	id := h.ready(runs)
+	ctx, cancel := context.WithCancel(h.ctx)
+	defer cancel()
+	_, err := h.rt.Exec(ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "echo x; exec sleep 12345"}, Stdout: firstWrite(cancel)})
+	if !errors.Is(err, context.Canceled) {
+		h.Fatalf("given up: %v", err)
+	}
+	code, err := h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "while pgrep -f 'sleep 1234[5]'; do sleep 0.01; done"}})
+	if err != nil || code != 0 {
+		h.Fatalf("exit %d: %v", code, err)
+	}
+}
+
+// testSharedNetwork has the containers of an instance on one loopback, and the instance at its address.
+func testSharedNetwork(h *harness) {
+	server := h.start(script("nc -lk -p 8080 -e echo hello"))
+	client := h.start(script("until nc 127.0.0.1 8080 </dev/null; do sleep 0.05; done; cat /etc/hosts; hostname"))
+	if s := h.wait(client); s.ExitCode != 0 {
+		h.Fatalf("the client ended as %+v: %q", s, h.lines(client, everything))
+	}
+	lines := strings.Join(h.lines(client, everything), "\n")
+	for _, want := range []string{"hello", h.sandbox.Addresses[0].String(), "host-"} {
+		if !strings.Contains(lines, want) {
+			h.Errorf("%q is not in %q", want, lines)
+		}
+	}
+	conn, err := net.Dial("tcp", net.JoinHostPort(h.sandbox.Addresses[0].String(), "8080"))
+	h.must(err)
+	said, err := io.ReadAll(conn)
+	h.must(errors.Join(err, conn.Close()))
+	if string(said) != "hello\n" {
+		h.Errorf("from the node: %q", said)
+	}
+	h.must(h.rt.Stop(h.ctx, server, "SIGKILL", 0))
+}
