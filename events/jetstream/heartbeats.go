@@ -67,14 +67,19 @@ func (h *Heartbeats) Listen(ctx context.Context, handle func(events.Heartbeat, b
 	}
 }
 
-// read takes the pulse out of a message. The subject says whose it is: a node may write no other, whatever it says inside.
+// read takes the pulse out of a message. The subject says whose it is: a node may write no other, whatever it says inside. A message with
+// another subject was not sent as a pulse, but steered here by somebody's consumer.
 func (h *Heartbeats) read(msg *nats.Msg) (events.Heartbeat, bool) {
 	var beat events.Heartbeat
+	node, ok := strings.CutPrefix(msg.Subject, heartbeatPrefix)
+	if !ok {
+		return beat, false
+	}
 	if err := json.Unmarshal(msg.Data, &beat); err != nil {
 		h.client.log.WithError(err).WithField("subject", msg.Subject).Warn("unreadable heartbeat")
 		return beat, false
 	}
-	beat.Node = strings.TrimPrefix(msg.Subject, heartbeatPrefix)
+	beat.Node = node
 	return beat, true
 }
 

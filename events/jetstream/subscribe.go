@@ -86,9 +86,11 @@ func (l *Log) confirm(ctx context.Context, connected <-chan nats.Status, stands 
 	}
 }
 
-// republished reads a live copy. Anybody who may publish to live.> could send one that the stream never stored; such a message has
-// no stream headers, or is refused by the servers' permissions.
+// republished reads a live copy. Nobody but the server may publish one; a message of another subject was steered here by somebody's consumer.
 func republished(decoder *cloudevent.Decoder, msg *nats.Msg, subject events.Subject) (e events.Event, previous uint64, ok bool) {
+	if msg.Subject != events.LivePrefix+string(subject) {
+		return e, 0, false
+	}
 	sequence, err := strconv.ParseUint(msg.Header.Get(js.SequenceHeader), 10, 64)
 	if err != nil || msg.Header.Get(js.StreamHeader) != StreamEvents {
 		return e, 0, false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/rutter-run/rutter/events/catalog"
 	"github.com/rutter-run/rutter/events/jetstream"
 	"github.com/rutter-run/rutter/events/logtest"
+	"github.com/rutter-run/rutter/events/node"
 	"github.com/rutter-run/rutter/internal/auth"
 	"github.com/rutter-run/rutter/internal/natsconn"
 	"github.com/rutter-run/rutter/internal/natsserver"
@@ -379,4 +381,66 @@ func TestStrangersAreRefused(t *testing.T) {
 	c := newCluster(t)
 	_, err := natsconn.Connect(logtest.Context(t), natsconn.Config{URLs: []string{c.server.URL()}, TLS: c.tls, Log: c.log})
 	require.ErrorIs(t, err, events.ErrDenied)
+}
+
+// A consumer delivers wherever its request says, and the server does not hold that to the requester's permissions. What is steered onto a
+// subject keeps the name of the subject that it was stored under, by which a listener knows that it was not sent there.
+func TestNodeCannotSteerItsLedgerIntoOthersEars(t *testing.T) {
+	c := newCluster(t)
+	ctx := logtest.Context(t)
+	raw := c.conn(c.node("n1"))
+	_, err := c.service(auth.UserScheduler).Log().Append(ctx, logtest.One(events.LedgerSubject("n1"), 0, "a1"))
+	require.NoError(t, err)
+
+	beats := make(chan events.Heartbeat, 8)
+	health := c.service(auth.UserNodeHealth)
+	go func() { _ = health.Heartbeats().Listen(ctx, func(b events.Heartbeat, _ bool) { beats <- b }) }()
+	heard, synced := make(chan events.Event, 8), make(chan struct{}, 8)
+	n2 := c.client(c.node("n2"))
+	go func() {
+		_ = n2.Log().Subscribe(ctx, events.LedgerSubject("n2"), func() { synced <- struct{}{} }, func(e events.Event, _ uint64) { heard <- e })
+	}()
+	logtest.Receive(t, ctx, "synced", synced)
+	require.NoError(t, n2.Heartbeats().Beat(ctx, events.Heartbeat{Node: "n2"}))
+	require.Equal(t, "n2", logtest.Receive(t, ctx, "a heartbeat", beats).Node)
+
+	for name, target := range map[string]string{"a": "hb.n2", "b": "live.evt.ledger.n2", "c": "evt.node.n2", "d": "$KV.LEASES.scheduler"} {
+		_, err := raw.RequestWithContext(ctx, "$JS.API.CONSUMER.CREATE.EVENTS."+name+".evt.ledger.n1", []byte(`{"stream_name":"EVENTS","action":"create","config":{"name":"`+
+			name+`","deliver_subject":"`+target+`","filter_subject":"evt.ledger.n1","ack_policy":"none","deliver_policy":"all"}}`))
+		require.NoError(t, err)
+	}
+	_, err = health.Log().LastOf(ctx, events.NodeSubject("n2"))
+	require.ErrorIs(t, err, events.ErrNotFound)
+	// The next that is heard is what was truly sent.
+	require.NoError(t, n2.Heartbeats().Beat(ctx, events.Heartbeat{Node: "n2", Incarnation: "true"}))
+	require.Equal(t, events.Heartbeat{Node: "n2", Incarnation: "true"}, logtest.Receive(t, ctx, "a heartbeat", beats))
+	_, err = c.service(auth.UserScheduler).Log().Append(ctx, logtest.One(events.LedgerSubject("n2"), 0, "a2"))
+	require.NoError(t, err)
+	require.Equal(t, "a2", logtest.Receive(t, ctx, "a live event", heard).ID)
+}
+
+// A long log needs flow control, whose subjects a service must be able to answer on.
+func TestServiceFollowsALongLog(t *testing.T) {
+	c := newCluster(t)
+	ctx := logtest.Context(t)
+	writer := c.service(auth.UserNodeHealth).Log()
+	var last uint64
+	for range 10 {
+		facts := logtest.Facts(logtest.Name("e"), events.MaxBatch)
+		for i := range facts {
+			facts[i].Data = node.NotReadyV1{Message: strings.Repeat("x", 2000)}
+		}
+		var err error
+		last, err = writer.Append(ctx, events.Batch{{Subject: logtest.Subject(), Events: facts}})
+		require.NoError(t, err)
+	}
+	stop, next := errors.New("stop"), uint64(1)
+	err := c.service(auth.UserScheduler).Log().Follow(ctx, 0, func(e events.Event, _ uint64) error {
+		require.Equal(t, next, e.Sequence)
+		if next++; e.Sequence == last {
+			return stop
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, stop)
 }
