@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
@@ -105,6 +106,20 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) (pubAck, error)
 	return ack, nil
 }
 
+// soon is the violation that made a batch incomplete: the server reports it before its answer, but the report comes another way.
+func (w *denial) soon(ctx context.Context, answer *nats.Msg) error {
+	const patience = 50 * time.Millisecond
+	var ack pubAck
+	if err := json.Unmarshal(answer.Data, &ack); err != nil || ack.Error == nil || ack.Error.Code != codeBatchIncomplete {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(patience):
+	}
+	return w.err()
+}
+
 // publishBatch sends an atomic batch in one go and waits for the answer to its commit. The first message asks for an answer as
 // well: it is where the server says that too many batches are open.
 func (c *Client) publishBatch(ctx context.Context, messages []*nats.Msg) (*nats.Msg, error) {
@@ -148,6 +163,9 @@ func (c *Client) publishBatch(ctx context.Context, messages []*nats.Msg) (*nats.
 		case answer.Header.Get("Status") == "503":
 			return nil, transport(nats.ErrNoResponders, false)
 		case len(answer.Data) > 0: // an empty answer only says that the first message has arrived
+			if err := denied.soon(ctx, answer); err != nil {
+				return nil, err
+			}
 			return answer, nil
 		}
 	}
