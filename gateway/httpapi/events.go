@@ -130,13 +130,24 @@ func cloudEvent(e events.Event) json.RawMessage {
 func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, from uint64, filter app.Filter) {
 	ctx, cancel := a.streaming(r)
 	defer cancel()
+	if from == 0 {
+		last, err := a.App.Log.Last(ctx)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		from = last + 1
+	}
 	out := &eventStream{w: w, control: http.NewResponseController(w)}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	w.WriteHeader(http.StatusOK)
-	if out.write("retry: 1000\n\n") != nil || out.flush() != nil {
+	// A stream of what is to come tells at once where that is: whoever is cut off before the first event resumes there and misses none.
+	begin := "retry: 1000\n\n"
+	begin += fmt.Sprintf("id: %d\n\n", from-1)
+	if out.write(begin) != nil || out.flush() != nil {
 		return
 	}
 	found := make(chan events.Event, 256)
