@@ -17,30 +17,44 @@ func (r *Runtime) Start(ctx context.Context, id string) (runtime.Status, error) 
 	e := r.entry(id)
 	e.verb.Lock()
 	defer e.verb.Unlock()
-	status, state, err := r.inspect(ctx, id)
+	status, err := r.start(ctx, id)
 	if err != nil {
 		return runtime.Status{}, fmt.Errorf("start %s: %w", id, err)
 	}
-	if status.State != runtime.StateCreated {
-		return status, nil
-	}
-	if !state.Alive {
-		// Created before the machine was restarted, or its shim was killed before anything ran: made again.
-		rec, err := r.record(id)
-		if err == nil {
-			err = r.prepare(rec)
-		}
-		if err != nil {
-			return runtime.Status{}, fmt.Errorf("start %s: %w", id, diskFull(err))
-		}
-	}
-	start, err := shim.Client{Dir: r.dir(id)}.StartContainer(ctx)
-	if err != nil {
-		return runtime.Status{}, fmt.Errorf("start %s: %w", id, refusal(err))
-	}
 	e.change()
-	status.State, status.PID, status.StartedAt = runtime.StateRunning, start.PID, start.At
 	return status, nil
+}
+
+func (r *Runtime) start(ctx context.Context, id string) (runtime.Status, error) {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		status, state, err := r.inspect(ctx, id)
+		if err != nil || status.State != runtime.StateCreated {
+			return status, err
+		}
+		if !state.Alive {
+			// Created before the machine was restarted, or its shim was killed before anything ran: made again.
+			rec, err := r.record(id)
+			if err == nil {
+				err = r.prepare(rec)
+			}
+			if err != nil {
+				return status, diskFull(err)
+			}
+		}
+		start, err := shim.Client{Dir: r.dir(id)}.StartContainer(ctx)
+		switch {
+		case err == nil:
+			status.State, status.PID, status.StartedAt = runtime.StateRunning, start.PID, start.At
+			return status, nil
+		case !errors.Is(err, shim.ErrGone) || attempt == attempts:
+			return status, refusal(err)
+		}
+		// It was killed this very moment. Once it is dead, what it left says whether it had started anything.
+		if err := shim.AwaitGone(ctx, r.dir(id)); err != nil {
+			return status, err
+		}
+	}
 }
 
 // Stop implements runtime.Containers. An empty signal is the container's own.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/rutter-run/rutter/agentd/runtime"
@@ -92,22 +93,22 @@ func testExecGivenUp(h *harness) {
 
 // testSharedNetwork has the containers of an instance on one loopback, and the instance at its address.
 func testSharedNetwork(h *harness) {
-	server := h.start(script("nc -lk -p 8080 -e echo hello"))
-	client := h.start(script("until nc 127.0.0.1 8080 </dev/null; do sleep 0.05; done; cat /etc/hosts; hostname"))
+	server := h.start(script("exec httpd -f -p 8080 -h /etc"))
+	client := h.start(script("until wget -q -O - http://127.0.0.1:8080/hostname; do sleep 0.05; done; cat /etc/hosts"))
 	if s := h.wait(client); s.ExitCode != 0 {
 		h.Fatalf("the client ended as %+v: %q", s, h.lines(client, everything))
 	}
 	lines := strings.Join(h.lines(client, everything), "\n")
-	for _, want := range []string{"hello", h.sandbox.Addresses[0].String(), "host-"} {
+	for _, want := range []string{h.sandbox.Addresses[0].String(), "stdout host-"} {
 		if !strings.Contains(lines, want) {
 			h.Errorf("%q is not in %q", want, lines)
 		}
 	}
-	conn, err := net.Dial("tcp", net.JoinHostPort(h.sandbox.Addresses[0].String(), "8080"))
+	answer, err := http.Get("http://" + net.JoinHostPort(h.sandbox.Addresses[0].String(), "8080") + "/hostname")
 	h.must(err)
-	said, err := io.ReadAll(conn)
-	h.must(errors.Join(err, conn.Close()))
-	if string(said) != "hello\n" {
+	said, err := io.ReadAll(answer.Body)
+	h.must(errors.Join(err, answer.Body.Close()))
+	if !strings.HasPrefix(string(said), "host-") {
 		h.Errorf("from the node: %q", said)
 	}
 	h.must(h.rt.Stop(h.ctx, server, "SIGKILL", 0))

@@ -73,12 +73,12 @@ func (r *reader) begin(tail int) error {
 	first := 0
 	if tail >= 0 {
 		for first = len(files) - 1; ; first-- {
-			n, err := backward(files[first], tail)
+			found, enough, err := backward(files[first], tail)
 			if err != nil {
 				closeAll(files)
 				return err
 			}
-			if tail -= n; tail == 0 || first == 0 {
+			if tail -= found; enough || first == 0 {
 				break
 			}
 		}
@@ -211,38 +211,34 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// backward puts f at the start of its last n lines and says how many it found. The parts of a long line count as one.
-func backward(f *os.File, n int) (found int, err error) {
+// backward puts f at the start of its last n lines and says how many it found, and whether another one comes before them. The parts of
+// a long line count as one; the first of them may be in the file before.
+func backward(f *os.File, n int) (found int, enough bool, err error) {
 	const block = 64 << 10
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil || n == 0 {
-		return 0, err
+	start, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, false, err
 	}
 	// seen is the beginning of what was read so far: the end of a line whose start lies further back.
 	var seen []byte
-	start := size
-	for at := size; at > 0; {
+	for at := start; at > 0; {
 		from := max(at-block, 0)
 		chunk := make([]byte, at-from, int(at-from)+len(seen))
 		if _, err := f.ReadAt(chunk, from); err != nil {
-			return found, err
+			return found, false, err
 		}
 		chunk = append(chunk, seen...)
-		for {
+		for len(chunk) > 0 {
 			// A line begins after the end of the one before it, or where the file does.
-			body := bytes.TrimSuffix(chunk, []byte{'\n'})
-			i := bytes.LastIndexByte(body, '\n')
+			i := bytes.LastIndexByte(bytes.TrimSuffix(chunk, []byte{'\n'}), '\n')
 			if i < 0 && from > 0 {
 				break
 			}
 			line := chunk[i+1:]
-			if len(line) == 0 {
-				break
-			}
 			if len(line) > tagAt && line[tagAt] != 'P' && line[len(line)-1] == '\n' {
 				if found == n {
 					_, err = f.Seek(start, io.SeekStart)
-					return found, err
+					return found, true, err
 				}
 				found++
 			}
@@ -252,5 +248,5 @@ func backward(f *os.File, n int) (found int, err error) {
 		seen, at = chunk, from
 	}
 	_, err = f.Seek(0, io.SeekStart)
-	return found, err
+	return found, false, err
 }
