@@ -37,6 +37,7 @@ type Cluster struct {
 	Services  map[string]*Process
 	Nodes     []*Node
 	processes []*Process
+	twins     []*Process
 }
 
 // Node is a host of the cluster.
@@ -132,6 +133,14 @@ func (c *Cluster) addService(name string, i int) {
 		args = append(args, "--listen", gatewayAddress)
 	}
 	c.Services[name] = c.process(name, "", append(args, c.options.Deciders[name]...)...)
+}
+
+// StartTwin starts a second process of a service beside the first.
+func (c *Cluster) StartTwin(service string) (*Process, error) {
+	args := append([]string{service, "--nats-url", c.urls(), "--keys", c.keys(), "--holder", "twin"}, c.options.Deciders[service]...)
+	p := c.process(service+"-twin", "", args...)
+	c.twins = append(c.twins, p)
+	return p, p.Start()
 }
 
 func (c *Cluster) addNode(n int) error {
@@ -256,6 +265,9 @@ func (c *Cluster) Stop() error {
 		n.Agent.Kill()
 		errs = append(errs, n.Reset())
 	}
+	for _, p := range c.twins {
+		errs = append(errs, p.Stop())
+	}
 	for _, name := range serviceNames {
 		if p, ok := c.Services[name]; ok {
 			errs = append(errs, p.Stop())
@@ -268,7 +280,7 @@ func (c *Cluster) Stop() error {
 		errs = append(errs, killFamily(n.Namespace))
 		removeNode(n.Namespace, n.Number)
 	}
-	c.Nodes, c.Servers, c.Services = nil, nil, nil // a second Stop has nothing left to do
+	c.Nodes, c.Servers, c.Services, c.twins = nil, nil, nil, nil // a second Stop has nothing left to do
 	return errors.Join(errs...)
 }
 

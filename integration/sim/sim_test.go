@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	shortSeeds = 6
+	shortSeeds = 40
 	trouble    = 90 * time.Second // in virtual time
 	quiet      = 12 * time.Minute // longer than the longest backoff and a few roll-outs
 )
