@@ -23,8 +23,27 @@ type endpoint struct {
 	summary      string
 	tag          string
 	request      any
-	answers      map[int]any // by status; a string is a media type without a schema
+	answers      map[int]any // by status: a document, a media type (a string), a content, or several of these ([]any)
 	open         bool        // needs no token
+}
+
+// content is a document of another media type than JSON.
+type content struct {
+	mediaType string
+	document  any
+}
+
+// enums are the values of closed sets.
+var enums = map[reflect.Type][]any{
+	reflect.TypeFor[spec.Protocol]():       {spec.TCP, spec.UDP, spec.SCTP},
+	reflect.TypeFor[spec.SeccompProfile](): {spec.SeccompDefault, spec.SeccompUnconfined},
+	reflect.TypeFor[spec.WorkloadType]():   {spec.Service},
+	reflect.TypeFor[spec.RestartPolicy]():  {spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever},
+	reflect.TypeFor[spec.OnPartition]():    {spec.PartitionKeep, spec.PartitionStop},
+	reflect.TypeFor[spec.Phase](): {
+		spec.PhasePending, spec.PhasePlaced, spec.PhasePulling, spec.PhaseStarting, spec.PhaseRunning, spec.PhaseReady, spec.PhaseUnhealthy,
+		spec.PhaseCrashLoopBackOff, spec.PhaseTerminating, spec.PhaseSucceeded, spec.PhaseFailed, spec.PhaseLost,
+	},
 }
 
 // The parameters, as Go types whose tags say where each stands.
@@ -198,7 +217,7 @@ func endpoints() []endpoint {
 		{"GET", in + "/{name}/history", "getInstanceHistory", "All that ever happened to an instance", "log", history{}, page, false},
 		{"GET", in + "/{name}/why", "getInstanceWhy", "What its present state came from", "log", getNamed{}, ok(api.Why{}), false},
 		{"GET", in + "/{name}/logs", "getLogs", "The log of a container, as text or (Accept: application/x-ndjson) one LogLine a line", "instances",
-			readLogs{}, ok("text/plain"), false},
+			readLogs{}, ok([]any{"text/plain", content{ndjson, api.LogLine{}}}), false},
 		{"GET", in + "/{name}/stats", "getStats", "What an instance's containers use now", "instances", getNamed{}, ok(api.Stats{}), false},
 		{"GET", in + "/{name}/exec", "exec", "Run a process in a container, over a WebSocket (subprotocol " + api.ExecProtocol + ") of binary messages whose first byte is the channel: " +
 			"0 stdin, 1 stdout, 2 stderr, 3 resize {width,height}, 4 exit {code,error}, 5 end of stdin", "instances",
@@ -211,7 +230,8 @@ func endpoints() []endpoint {
 
 		{"GET", "/v1/operations", "listOperations", "Commands and what became of them, newest first", "log", listOperations{}, ok(api.List[api.Operation]{}), false},
 		{"GET", "/v1/operations/{id}", "getOperation", "A command and what became of it", "log", getOperation{}, ok(api.Operation{}), false},
-		{"GET", "/v1/events", "getEvents", "A page of the event log, or (Accept: text/event-stream) server-sent events of it and of what comes", "log", readEvents{}, page, false},
+		{"GET", "/v1/events", "getEvents", "A page of the event log, or (Accept: text/event-stream) server-sent events of it and of what comes", "log", readEvents{},
+			ok([]any{api.List[cloudEventDocument]{}, content{"text/event-stream", cloudEventDocument{}}}), false},
 	}
 }
 
@@ -225,7 +245,13 @@ func describe(router chi.Router, version string) ([]byte, error) {
 	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.ImageRef{}} {
 		r.AddTypeMapping(v, "")
 	}
-	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(definitionName))
+	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(definitionName),
+		jsonschema.InterceptSchema(func(p jsonschema.InterceptSchemaParams) (bool, error) {
+			if values, ok := enums[p.Value.Type()]; ok && p.Processed {
+				p.Schema.WithEnum(values...)
+			}
+			return false, nil
+		}))
 	known := map[string]bool{}
 	for _, e := range endpoints() {
 		known[e.method+" "+e.path] = true
@@ -258,6 +284,12 @@ func definitionName(t reflect.Type, name string) string {
 		inner = strings.TrimSuffix(inner[strings.LastIndex(inner, ".")+1:], "]")
 		return outer + "Of" + strings.ToUpper(inner[:1]) + inner[1:]
 	}
+	// What the API shows has its plain name; what is wished in a document keeps the package before it: Container and SpecContainer.
+	for _, own := range []string{"Api", "Httpapi"} {
+		if plain, ok := strings.CutPrefix(name, own); ok {
+			return plain
+		}
+	}
 	return name
 }
 
@@ -273,11 +305,20 @@ func addEndpoint(r *openapi31.Reflector, e endpoint) error {
 		oc.AddReqStructure(e.request)
 	}
 	for status, answer := range e.answers {
-		if mediaType, ok := answer.(string); ok {
-			oc.AddRespStructure(nil, openapi.WithHTTPStatus(status), openapi.WithContentType(mediaType))
-			continue
+		several, ok := answer.([]any)
+		if !ok {
+			several = []any{answer}
 		}
-		oc.AddRespStructure(answer, openapi.WithHTTPStatus(status))
+		for _, one := range several {
+			switch one := one.(type) {
+			case string:
+				oc.AddRespStructure(nil, openapi.WithHTTPStatus(status), openapi.WithContentType(one))
+			case content:
+				oc.AddRespStructure(one.document, openapi.WithHTTPStatus(status), openapi.WithContentType(one.mediaType))
+			default:
+				oc.AddRespStructure(one, openapi.WithHTTPStatus(status))
+			}
+		}
 	}
 	if !e.open {
 		oc.AddSecurity("token")

@@ -62,6 +62,10 @@ func TestTheDescriptionIsOpenAPIAndWhole(t *testing.T) {
 	for name, schema := range doc.Components.Schemas {
 		require.NotContains(t, name, "GithubCom", string(schema))
 	}
+	require.Contains(t, string(doc.Components.Schemas["SpecProtocol"]), `"sctp"`, "closed sets are enums")
+	require.Contains(t, doc.Components.Schemas, "Workload")
+	require.Contains(t, string(doc.Paths["/v1/events"]["get"]), "text/event-stream")
+	require.Contains(t, string(doc.Paths["/v1/namespaces/{namespace}/instances/{name}/logs"]["get"]), "application/x-ndjson")
 	var container struct {
 		Properties map[string]struct{ Type string }
 	}
