@@ -110,7 +110,7 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) (pubAck, error)
 func (w *denial) soon(ctx context.Context, answer *nats.Msg) error {
 	const patience = 50 * time.Millisecond
 	var ack pubAck
-	if err := json.Unmarshal(answer.Data, &ack); err != nil || ack.Error == nil || ack.Error.Code != codeBatchIncomplete {
+	if json.Unmarshal(answer.Data, &ack) != nil || ack.Error == nil || ack.Error.Code != codeBatchIncomplete {
 		return nil
 	}
 	select {

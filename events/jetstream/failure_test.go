@@ -92,9 +92,16 @@ func TestLeaseOfTheDeadRunsOut(t *testing.T) {
 	defer cancel()
 	dying := s.conn(t)
 	client := jetstream.Open(dying, nil, jetstream.LeaseTTL(leaseTTL), jetstream.Logger(quiet()))
+	led := make(chan struct{})
 	go func() {
-		_ = client.Leases().Hold(ctx, "l", "first", func(leading context.Context) error { dying.Close(); <-leading.Done(); return nil })
+		_ = client.Leases().Hold(ctx, "l", "first", func(leading context.Context) error {
+			dying.Close()
+			close(led)
+			<-leading.Done()
+			return nil
+		})
 	}()
+	logtest.Receive(t, ctx, "the first leader", led)
 	err := s.client(t, jetstream.LeaseTTL(leaseTTL)).Leases().Hold(ctx, "l", "second", func(context.Context) error { cancel(); return nil })
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -172,9 +172,8 @@ func (l *Leases) lead(ctx context.Context, h holding, lead func(context.Context)
 		over := time.NewTimer(time.Until(h.since.Add(l.client.lease)))
 		next := time.NewTimer(l.every())
 		lost := false
-		var err error
 		select {
-		case err = <-ended:
+		case err := <-ended:
 			over.Stop()
 			next.Stop()
 			l.release(h)
@@ -186,11 +185,11 @@ func (l *Leases) lead(ctx context.Context, h holding, lead func(context.Context)
 		}
 		over.Stop()
 		next.Stop()
-		if lost && ctx.Err() == nil {
+		if lost {
 			stop()
-			<-ended
+			err := <-ended
 			l.release(h) // in case it is still ours
-			return fmt.Errorf("lease %s lost: %w", h.name, events.ErrConflict)
+			return errors.Join(fmt.Errorf("lease %s lost: %w", h.name, events.ErrConflict), err)
 		}
 	}
 }

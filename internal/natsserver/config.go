@@ -40,7 +40,7 @@ type Config struct {
 	Log      logrus.FieldLogger // logrus' standard logger where nil
 }
 
-// ErrExposed: the address can be reached from elsewhere and nothing protects it.
+// ErrExposed says that the address can be reached from elsewhere and nothing protects it.
 var ErrExposed = errors.New("listening beyond this machine needs TLS and credentials")
 
 // options are nats-server's own.
