@@ -34,6 +34,7 @@ var rooms = []room{
 	{"agentd/instance", []string{"events"}, "what decides is pure"},
 	{"internal", []string{"internal", "events", "projections"}, "what starts processes decides nothing"},
 	{"cmd", []string{"agentd", "events", "gateway", "internal", "projections", "services"}, "the binary wires everything"},
+	{"deploy", []string{"internal"}, "examples show what users do: they use the binary, not its insides"},
 	{"integration", []string{"agentd", "events", "gateway", "integration", "internal", "projections", "services"}, "tests of the whole may use the whole"},
 }
 

@@ -17,7 +17,7 @@ var deciders = map[string][]string{
 	"agentd/instance":     nil,
 	"services/reconciler": {"run.go"},
 	"services/scheduler":  {"run.go"},
-	"services/nodehealth": {"run.go"},
+	"services/nodehealth": {"run.go", "ear.go"}, // ear.go keeps the clock of what was heard
 }
 
 // impure are what a file that decides may not know: planning twice from one view must plan the same.
