@@ -266,7 +266,9 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 		i.Phase, i.Reason = phase, reason
 	}
 	key := instanceKey(i.Key)
-	c.instances.Set(key, i)
+	if old, ok := c.instances.Set(key, i); ok && old.Node != i.Node {
+		c.markSurplus(old.Node, i.Key)
+	}
 	mark(&c.waiting, key, i.Wished() && !i.Placed())
 	mark(&c.unsettled, key, !settled(i))
 	if i.Placed() {

@@ -221,6 +221,20 @@ func TestEqualNodesShareTheLoad(t *testing.T) {
 	}
 }
 
+func TestAPlanGivesAHostPortAwayOnce(t *testing.T) {
+	s := open(t, "n1")
+	s.want("web", 0, port(8080, spec.TCP))
+	s.want("web", 1, port(8080, spec.TCP))
+	s.want("dns", 0, port(8080, spec.UDP)) // another protocol is another port
+	var got []string
+	for _, e := range s.plan() {
+		got = append(got, e.Data.Line())
+	}
+	if len(got) != 3 || s.where("web", 0) != "n1" || s.where("dns", 0) != "n1" || !strings.Contains(got[2], "1 without free port tcp/8080") {
+		t.Errorf("planned %q", got)
+	}
+}
+
 func TestGenerationsClimbWithinAPlan(t *testing.T) {
 	s := open(t, "n1")
 	for slot := range 3 {

@@ -22,7 +22,7 @@ func TestNoNodeIsEverOverCommitted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &theatre{Story: projectionstest.New()}
 		for n := range 3 {
-			s.Node(fmt.Sprintf("n%d", n), capacity(t), map[string]string{"disk": fmt.Sprint(n % 2)})
+			s.Node(fmt.Sprintf("n%d", n), capacity(t, 10), map[string]string{"disk": fmt.Sprint(n % 2)})
 		}
 		slots := 0
 		for range rapid.IntRange(5, 40).Draw(t, "steps") {
@@ -58,11 +58,11 @@ func TestNoNodeIsEverOverCommitted(t *testing.T) {
 	})
 }
 
-func capacity(t *rapid.T) spec.Resources {
+func capacity(t *rapid.T, scale int) spec.Resources {
 	return spec.Resources{
-		CPU: spec.CPU(rapid.IntRange(0, 1000).Draw(t, "cpu")), Memory: spec.Bytes(rapid.IntRange(0, 1000).Draw(t, "memory")),
-		Disk: spec.Bytes(rapid.IntRange(0, 10).Draw(t, "disk")), GPU: spec.Count(rapid.IntRange(0, 2).Draw(t, "gpu")),
-		Custom: map[string]spec.Count{"example.com/widget": spec.Count(rapid.IntRange(0, 2).Draw(t, "widgets"))},
+		CPU: spec.CPU(rapid.IntRange(0, 100*scale).Draw(t, "cpu")), Memory: spec.Bytes(rapid.IntRange(0, 100*scale).Draw(t, "memory")),
+		Disk: spec.Bytes(rapid.IntRange(0, scale).Draw(t, "disk")), GPU: spec.Count(rapid.IntRange(0, scale).Draw(t, "gpu")),
+		Custom: map[string]spec.Count{"example.com/widget": spec.Count(rapid.IntRange(0, scale).Draw(t, "widgets"))},
 	}
 }
 
@@ -108,7 +108,7 @@ func (s *theatre) happen(t *rapid.T, slots *int) {
 		for range rapid.IntRange(1, 4).Draw(t, "instances") {
 			*slots++
 			// Instances of one revision are alike, so each of these is of its own.
-			s.wantRevision(rapid.SampledFrom([]string{"web", "api"}).Draw(t, "workload"), *slots, *slots, needs(capacity(t)), func(w *spec.Workload) {
+			s.wantRevision(rapid.SampledFrom([]string{"web", "api"}).Draw(t, "workload"), *slots, *slots, needs(capacity(t, 3)), func(w *spec.Workload) {
 				if n := rapid.IntRange(0, 3).Draw(t, "port"); n > 0 {
 					port(8000+n, spec.TCP)(w)
 				}
