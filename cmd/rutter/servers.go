@@ -19,7 +19,7 @@ func serverCommands() []*cobra.Command {
 		newUpCommand(), newNATSCommand(), newGatewayCommand(), newReconcilerCommand(), newSchedulerCommand(), newNodeHealthCommand(),
 		newAgentdCommand(),
 	}
-	return append(servers, newInitCommand(), newNodeResetCommand(), newConfigCommand(servers), newShimCommand())
+	return append(servers, newInitCommand(), newNodeResetCommand(), newConfigCommand(servers), newShimCommand(), newBenchCommand())
 }
 
 // process is a server process on its way up.
