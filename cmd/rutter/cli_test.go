@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http/httptest"
 	"os"
@@ -435,6 +436,33 @@ func TestLogsAndExec(t *testing.T) {
 	require.Equal(t, said{out: "typed", err: "cat|-u", code: 3}, got)
 	got = m.runWith(t.Context(), "typed", "exec", "workload/web", "--", "cat")
 	require.Equal(t, said{err: "cat", code: 3}, got)
+}
+
+func TestOverTLSAndHTTP2(t *testing.T) {
+	m := scene(t)
+	m.Agents.OnExec = func(_ context.Context, _ string, _ rpc.ExecRequest, s rpc.ExecStreams) (int, error) {
+		_, err := io.WriteString(s.Stdout, "hello")
+		return 0, err
+	}
+	secure := httptest.NewUnstartedServer(m.server.Config.Handler)
+	secure.EnableHTTP2 = true
+	secure.StartTLS()
+	defer secure.Close()
+	plain, err := client.FindConfig(client.Config{}, m.config)
+	require.NoError(t, err)
+	m.config = filepath.Join(t.TempDir(), "client.json")
+	require.NoError(t, client.Config{Address: secure.URL, Token: plain.Token}.Save(m.config))
+	got := m.run("nodes")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.err, "is not trusted: x509: ", "nobody is trusted without being told to")
+
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}))
+	require.NoError(t, client.Config{Address: secure.URL, Token: plain.Token, CA: authority}.Save(m.config))
+	got = m.run("nodes", "-o", "name")
+	require.Equal(t, "node/n1\nnode/n2\n", got.out, got.err)
+	got = m.run("exec", "web-0-1", "--", "true")
+	require.Equal(t, said{out: "hello"}, got, "a WebSocket needs HTTP/1.1, and gets it")
+	require.Zero(t, m.run("replay", "--verify").code)
 }
 
 func TestVersionAndCompletion(t *testing.T) {

@@ -4,6 +4,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,6 +61,10 @@ func (e *UnreachableError) Error() string {
 	var outer *url.Error
 	if errors.As(why, &outer) {
 		why = outer.Err // without the method and the address again
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(e.Err, &untrusted) {
+		return fmt.Sprintf("the gateway at %s is not trusted: %v\ngive the certificate authority that it is of by --ca (or %s, or ca in client.json)", e.Address, untrusted.Err, EnvCA)
 	}
 	return fmt.Sprintf("no gateway answers at %s: %v\nstart one with `rutter up`, or name another with --address (or %s)", e.Address, why, EnvAddress)
 }
