@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -19,17 +20,19 @@ import (
 
 // Resolver finds digests over the network, with the credentials of the process's own Docker configuration where it has one.
 type Resolver struct {
-	options []remote.Option
-	timeout time.Duration
+	options  []remote.Option
+	timeout  time.Duration
+	insecure []string
 }
 
 // patience is how long a registry may take to answer.
 const patience = 15 * time.Second
 
-// NewResolver makes a resolver.
-func NewResolver() *Resolver {
+// NewResolver makes a resolver. The insecure registries (host, or host:port) are asked over HTTP where they do not speak HTTPS, as those on
+// loopback and private addresses are anyway.
+func NewResolver(insecure ...string) *Resolver {
 	return &Resolver{
-		timeout: patience,
+		timeout: patience, insecure: insecure,
 		options: []remote.Option{
 			remote.WithAuthFromKeychain(authn.DefaultKeychain),
 			remote.WithUserAgent("rutter"),
@@ -45,7 +48,11 @@ func (r *Resolver) Resolve(ctx context.Context, ref spec.ImageRef) (spec.ImageRe
 	if ref.Digest != "" {
 		return ref, nil
 	}
-	tag, err := name.ParseReference(ref.String())
+	var how []name.Option
+	if slices.Contains(r.insecure, ref.Registry) {
+		how = append(how, name.Insecure)
+	}
+	tag, err := name.ParseReference(ref.String(), how...)
 	if err != nil {
 		return ref, refuse(events.ErrNoImage, "%s cannot be asked of a registry: %v", ref, err)
 	}

@@ -1,8 +1,11 @@
 package images_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -85,4 +88,21 @@ func TestARegistrysRefusalsAreToldApart(t *testing.T) {
 	require.ErrorIs(t, err, events.ErrUnavailable)
 	require.ErrorContains(t, err, "registry 127.0.0.1:1 cannot be reached")
 	require.NotContains(t, err.Error(), "log unavailable")
+}
+
+func TestAnInsecureRegistryIsAskedOverHTTPOnlyWhereThatIsAllowed(t *testing.T) {
+	var asked []string
+	listen := func(ctx context.Context, network, address string) (net.Conn, error) {
+		asked = append(asked, address)
+		return nil, errors.New("nobody is there")
+	}
+	before := remote.DefaultTransport.(*http.Transport).DialContext
+	remote.DefaultTransport.(*http.Transport).DialContext = listen
+	defer func() { remote.DefaultTransport.(*http.Transport).DialContext = before }()
+	_, err := images.NewResolver().Resolve(t.Context(), ref(t, "registry.example/app:v1"))
+	require.ErrorIs(t, err, events.ErrUnavailable)
+	require.NotContains(t, asked, "registry.example:80")
+	_, err = images.NewResolver("registry.example").Resolve(t.Context(), ref(t, "registry.example/app:v1"))
+	require.ErrorIs(t, err, events.ErrUnavailable)
+	require.Contains(t, asked, "registry.example:80")
 }
