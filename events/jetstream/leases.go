@@ -58,8 +58,11 @@ func (l *Leases) Hold(ctx context.Context, name, holder string, lead func(contex
 		return fmt.Errorf("hold lease %s: %w", name, transport(err, false))
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	for first := true; ; first = false {
+	first := true
+	for {
 		held, err := l.acquire(ctx, name, holder, first)
+		// A try that a lost answer or a replica that is a moment behind has spoilt does not count as the first.
+		first = first && err != nil && !errors.Is(err, events.ErrExists)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -142,7 +145,7 @@ func (l *Leases) write(ctx context.Context, h *holding, extra nats.Header) error
 	for name, values := range extra {
 		header[name] = values
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.every())
+	ctx, cancel := context.WithTimeout(ctx, l.every()/2)
 	defer cancel()
 	sent := time.Now()
 	answer, err := l.client.request(ctx, &nats.Msg{Subject: leasePrefix + h.name, Header: header, Data: data})
@@ -170,7 +173,8 @@ func (l *Leases) lead(ctx context.Context, h holding, lead func(context.Context)
 	for {
 		// The own clock decides, not the server's: the lease is over when its time has passed since the last renewal was sent.
 		over := time.NewTimer(time.Until(h.since.Add(l.client.lease)))
-		next := time.NewTimer(l.every())
+		// A renewal that failed is tried again soon: what is elected in the meantime may take most of the lease's time.
+		next := time.NewTimer(max(time.Until(h.since.Add(l.every())), l.every()/5))
 		lost := false
 		select {
 		case err := <-ended:
