@@ -184,6 +184,12 @@ type Node struct {
 	Runtime     string            `json:"runtime,omitempty"`
 	Joined      time.Time         `json:"joined"`
 	Since       time.Time         `json:"since"` // when its state last changed
+	// AgentLabels are those that its agent registered with; Labels are these and, winning over them, OwnLabels, which were set by hand.
+	AgentLabels map[string]string `json:"agentLabels,omitempty"`
+	OwnLabels   map[string]string `json:"ownLabels,omitempty"`
+	Taints      []spec.Taint      `json:"taints,omitempty"`   // by key, then effect
+	Cordoned    bool              `json:"cordoned,omitempty"` // gets no new instances, by an operator's word
+	Drain       *Drain            `json:"drain,omitempty"`    // nil: it is not drained
 	// Past are the registrations before the present one since the node last joined, newest first, as far as they may still matter.
 	Past    []node.JoinedV1 `json:"past,omitempty"`
 	Changed Mark            `json:"changed"`
@@ -210,7 +216,17 @@ func (n *Node) State() string {
 }
 
 // TakesWork reports whether the scheduler may place instances on the node.
-func (n *Node) TakesWork() bool { return n.Health == Healthy && n.Ready }
+func (n *Node) TakesWork() bool { return n.Health == Healthy && n.Ready && !n.Cordoned }
+
+// Drain is that a node is being emptied, or has been.
+type Drain struct {
+	Deadline time.Time `json:"deadline,omitzero"` // zero: there is no hurry
+	Mark     Mark      `json:"mark"`
+	Done     bool      `json:"done,omitempty"` // nothing was left on it
+}
+
+// Overdue reports whether the drain's deadline has passed.
+func (d *Drain) Overdue(now time.Time) bool { return !d.Deadline.IsZero() && !now.Before(d.Deadline) }
 
 // Entry is an instance that holds capacity on a node: from its assignment until its agent says that it is gone, however
 // long that takes, so that a node is never over-committed.

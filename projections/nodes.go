@@ -18,11 +18,13 @@ func (c *Cluster) applyNode(e events.Event) {
 		case node.JoinedV1:
 			if n.Health == Left {
 				n.Joined = e.Time
+				n.Cordoned, n.Drain, n.Taints, n.OwnLabels = false, nil, nil, nil // what was said of the one that left
 			}
 			n.Past = n.pastOf(data)
 			n.Health, n.Ready, n.Message, n.LostBy = Healthy, false, "", Mark{}
 			n.Incarnation, n.Key, n.Address = data.Incarnation, data.Key, data.Address
-			n.Capacity, n.Labels, n.Version, n.Runtime = data.Capacity, data.Labels, data.Version, data.Runtime
+			n.Capacity, n.AgentLabels, n.Version, n.Runtime = data.Capacity, data.Labels, data.Version, data.Runtime
+			n.Labels = merged(n.AgentLabels, n.OwnLabels)
 		case node.ReadyV1:
 			n.Ready, n.Message = true, ""
 		case node.NotReadyV1:
@@ -35,6 +37,8 @@ func (c *Cluster) applyNode(e events.Event) {
 			n.Health, n.LostBy = Healthy, Mark{}
 		case node.LeftV1:
 			n.Health, n.Ready, n.Message, n.LostBy = Left, false, data.Message, markOf(e)
+		default:
+			n.operated(e)
 		}
 		if n.State() != before.State() {
 			n.Since = e.Time
@@ -64,7 +68,7 @@ func (n *Node) pastOf(data node.JoinedV1) []node.JoinedV1 {
 
 func (n *Node) registration() node.JoinedV1 {
 	return node.JoinedV1{
-		Incarnation: n.Incarnation, Key: n.Key, Address: n.Address, Capacity: n.Capacity, Labels: n.Labels, Version: n.Version, Runtime: n.Runtime,
+		Incarnation: n.Incarnation, Key: n.Key, Address: n.Address, Capacity: n.Capacity, Labels: n.AgentLabels, Version: n.Version, Runtime: n.Runtime,
 	}
 }
 

@@ -72,6 +72,8 @@ func (s *State) Apply(e events.Event) {
 		})
 	case node.JoinedV1, node.ReadyV1, node.NotReadyV1, node.SuspectedV1, node.LostV1, node.ReturnedV1, node.LeftV1:
 		c.applyNode(e)
+	case node.CordonedV1, node.UncordonedV1, node.DrainingV1, node.DrainedV1, node.TaintedV1, node.LabelledV1:
+		c.applyNode(e)
 	case report.PullingV1, report.CreatedV1, report.StartedV1, report.HealthyV1, report.UnhealthyV1, report.ExitedV1,
 		report.RestartingV1, report.DelayedV1, report.StoppedV1, report.RejectedV1:
 		c.applyReport(e)

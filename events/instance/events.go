@@ -23,6 +23,7 @@ const (
 	CauseFailed     Cause = "Failed"     // the instance before ended or could not be run
 	CauseByHand     Cause = "ByHand"     // somebody asked for this instance to stop
 	CauseSuperseded Cause = "Superseded" // another instance holds the slot
+	CauseDrained    Cause = "Drained"    // its node is drained
 )
 
 // RequestedV1: an instance is wished for. It never moves; a failed or lost one is followed by the next attempt at its slot.

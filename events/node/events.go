@@ -113,4 +113,5 @@ func Register(r *events.Registry) {
 	events.Register[LeftV1](r)
 	events.Register[RegisterV1](r)
 	events.Register[LeaveV1](r)
+	registerOperator(r)
 }

@@ -25,8 +25,10 @@ func notReady(c *candidate, _ *demand) string {
 	switch {
 	case c.node.TakesWork():
 		return ""
-	case c.node.Health == projections.Healthy:
+	case c.node.Health == projections.Healthy && !c.node.Ready:
 		return "not ready"
+	case c.node.Health == projections.Healthy:
+		return "cordoned"
 	default:
 		return strings.ToLower(c.node.State())
 	}
