@@ -22,25 +22,38 @@ func newNamespace(path string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	made := make(chan error, 1)
+	return onThreadOfItsOwn(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("unshare: %w", err)
+		}
+		if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind mount: %w", err)
+		}
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return fmt.Errorf("loopback: %w", err)
+		}
+		return netlink.LinkSetUp(lo)
+	})
+}
+
+// onThreadOfItsOwn runs do on a thread that is never given back, so that do may leave it in another namespace: it ends with its goroutine.
+// It is never the process's first thread, which cannot end: the process would be seen in that namespace by everybody who asks the kernel
+// for the process and not for a thread.
+func onThreadOfItsOwn(do func() error) error {
+	done := make(chan error, 1)
 	go func() {
-		// The thread is in the new namespace from here on and is never given back: it ends with this goroutine.
 		runtime.LockOSThread()
-		made <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("unshare: %w", err)
-			}
-			if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
-				return fmt.Errorf("bind mount: %w", err)
-			}
-			lo, err := netlink.LinkByName("lo")
-			if err != nil {
-				return fmt.Errorf("loopback: %w", err)
-			}
-			return netlink.LinkSetUp(lo)
-		}()
+		if unix.Gettid() == unix.Getpid() {
+			// Held here meanwhile, the first thread runs no other goroutine.
+			err := onThreadOfItsOwn(do)
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		done <- do()
 	}()
-	return <-made
+	return <-done
 }
 
 // removeNamespace takes the namespace away. What is gone is no error.
