@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"time"
 )
 
 // Write is what a batch adds to one subject.
@@ -47,9 +48,26 @@ type Log interface {
 	// Last is the sequence of the last event in the log, 0 when it is empty.
 	Last(ctx context.Context) (uint64, error)
 
+	// Get is the event at a sequence; [ErrNotFound] where the log has none.
+	Get(ctx context.Context, sequence uint64) (Event, error)
+
+	// Extent is where the log begins and ends now, and which log it is.
+	Extent(ctx context.Context) (Extent, error)
+
 	// LastOf is the last event of one subject; [ErrNotFound] where there is none.
 	LastOf(ctx context.Context, subject Subject) (Event, error)
 }
+
+// Extent is where a log begins and ends.
+type Extent struct {
+	Created     time.Time // when the log was made: another log under the same name was made at another time
+	First, Last uint64    // sequences of the first and the last event; where it is empty Last is 0
+	Began       time.Time // when the first event was recorded
+	Ended       time.Time // when the last one was
+}
+
+// Empty reports whether there is no event.
+func (x Extent) Empty() bool { return x.Last == 0 || x.First > x.Last }
 
 // LiveLog is a Log whose new events can also be heard one subject at a time without a consumer in the log's server; it is
 // how thousands of agents follow their ledgers.

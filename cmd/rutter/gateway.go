@@ -20,7 +20,7 @@ import (
 	"github.com/rutter-run/rutter/gateway/images"
 	"github.com/rutter-run/rutter/internal/boot"
 	"github.com/rutter-run/rutter/internal/rpc"
-	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 )
 
 // gatewayFlags are the settings of a gateway.
@@ -69,7 +69,7 @@ type gatewayParts struct {
 
 // gateway is a gateway that can be run.
 type gateway struct {
-	follower *projections.Follower
+	follower *follow.Follower
 	app      *app.App
 	api      *httpapi.API
 	listener net.Listener
@@ -90,7 +90,7 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	follower := projections.NewFollower(g.client.Log())
+	follower := follow.New(g.client.Log())
 	a := app.New(app.Config{
 		Commands: g.client.Commands(), Log: g.client.Log(), View: follower, Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
 	})

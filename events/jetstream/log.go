@@ -21,15 +21,33 @@ var _ events.LiveLog = (*Log)(nil)
 
 // Last implements events.Log.
 func (l *Log) Last(ctx context.Context) (uint64, error) {
-	var info struct {
-		State struct {
-			LastSeq uint64 `json:"last_seq"`
-		} `json:"state"`
-	}
+	x, err := l.Extent(ctx)
+	return x.Last, err
+}
+
+// Extent implements events.Log.
+func (l *Log) Extent(ctx context.Context) (events.Extent, error) {
+	var info js.StreamInfo
 	if err := l.client.api(ctx, "STREAM.INFO."+StreamEvents, nil, &info); err != nil {
-		return 0, fmt.Errorf("last sequence of %s: %w", StreamEvents, err)
+		return events.Extent{}, fmt.Errorf("extent of %s: %w", StreamEvents, err)
 	}
-	return info.State.LastSeq, nil
+	x := events.Extent{Created: info.Created.UTC(), First: info.State.FirstSeq, Last: info.State.LastSeq}
+	if !x.Empty() {
+		x.Began, x.Ended = info.State.FirstTime.UTC(), info.State.LastTime.UTC()
+	}
+	return x, nil
+}
+
+// Get implements events.Log. It asks the stream's leader, which knows every acknowledged write.
+func (l *Log) Get(ctx context.Context, sequence uint64) (events.Event, error) {
+	if sequence == 0 {
+		return events.Event{}, fmt.Errorf("event 0: %w", events.ErrNotFound) // the server would take it for none given
+	}
+	msg, err := l.client.leaderMessage(ctx, StreamEvents, bySequence{sequence})
+	if err != nil {
+		return events.Event{}, fmt.Errorf("event %d: %w", sequence, err)
+	}
+	return msg.event(l.client.registry), nil
 }
 
 // LastOf implements events.Log.
@@ -38,9 +56,7 @@ func (l *Log) LastOf(ctx context.Context, subject events.Subject) (events.Event,
 	if err != nil {
 		return events.Event{}, fmt.Errorf("last event of %s: %w", subject, err)
 	}
-	e := cloudevent.NewDecoder(l.client.registry).Event(string(subject), cloudevent.Header(msg.header), msg.data)
-	e.Sequence, e.Recorded = msg.sequence, msg.stored
-	return e, nil
+	return msg.event(l.client.registry), nil
 }
 
 // lastOf asks the stream's leader, which knows every acknowledged write. The leader can only be asked about any subject or none; who may
@@ -49,7 +65,7 @@ func (l *Log) lastOf(ctx context.Context, subject events.Subject) (stored, error
 	if l.client.direct.Load() {
 		return l.client.lastMessage(ctx, StreamEvents, string(subject))
 	}
-	msg, err := l.client.leaderMessage(ctx, StreamEvents, string(subject))
+	msg, err := l.client.leaderMessage(ctx, StreamEvents, lastFor{string(subject)})
 	if errors.Is(err, events.ErrDenied) {
 		l.client.direct.Store(true)
 		return l.lastOf(ctx, subject)
@@ -59,19 +75,34 @@ func (l *Log) lastOf(ctx context.Context, subject events.Subject) (stored, error
 
 // stored is a message as a direct get gives it.
 type stored struct {
+	subject  string
 	header   nats.Header
 	data     []byte
 	sequence uint64
 	stored   time.Time
 }
 
-// leaderMessage gets the last message of a subject from the stream's leader, [events.ErrNotFound] where there is none.
-func (c *Client) leaderMessage(ctx context.Context, stream, subject string) (stored, error) {
-	request := struct {
-		LastFor string `json:"last_by_subj"`
-	}{subject}
+func (s stored) event(registry *events.Registry) events.Event {
+	e := cloudevent.NewDecoder(registry).Event(s.subject, cloudevent.Header(s.header), s.data)
+	e.Sequence, e.Recorded = s.sequence, s.stored
+	return e
+}
+
+// What the leader can be asked for: the last message of a subject, or the one at a sequence.
+type (
+	lastFor struct {
+		Subject string `json:"last_by_subj"`
+	}
+	bySequence struct {
+		Sequence uint64 `json:"seq"`
+	}
+)
+
+// leaderMessage gets a message from the stream's leader, [events.ErrNotFound] where there is none.
+func (c *Client) leaderMessage(ctx context.Context, stream string, request any) (stored, error) {
 	var response struct {
 		Message struct {
+			Subject  string    `json:"subject"`
 			Sequence uint64    `json:"seq"`
 			Header   []byte    `json:"hdrs"`
 			Data     []byte    `json:"data"`
@@ -81,7 +112,7 @@ func (c *Client) leaderMessage(ctx context.Context, stream, subject string) (sto
 	if err := c.api(ctx, "STREAM.MSG.GET."+stream, request, &response); err != nil {
 		return stored{}, err
 	}
-	msg := stored{data: response.Message.Data, sequence: response.Message.Sequence, stored: response.Message.Time.UTC()}
+	msg := stored{subject: response.Message.Subject, data: response.Message.Data, sequence: response.Message.Sequence, stored: response.Message.Time.UTC()}
 	if len(response.Message.Header) > 0 {
 		header, err := nats.DecodeHeadersMsg(response.Message.Header)
 		if err != nil {
@@ -113,5 +144,5 @@ func (c *Client) lastMessage(ctx context.Context, stream, subject string) (store
 	if err != nil {
 		return stored{}, fmt.Errorf("answer without a time: %w", err)
 	}
-	return stored{header: answer.Header, data: answer.Data, sequence: sequence, stored: at.UTC()}, nil
+	return stored{subject: subject, header: answer.Header, data: answer.Data, sequence: sequence, stored: at.UTC()}, nil
 }

@@ -15,6 +15,7 @@ type Log struct {
 	registry *events.Registry
 	faults   Faults
 	maxBytes int
+	created  time.Time
 
 	mu       sync.Mutex
 	events   []events.Event              // at sequence-1
@@ -38,7 +39,7 @@ func WithMaxBytes(n int) Option { return func(l *Log) { l.maxBytes = n } }
 // New makes an empty log. With a registry every event takes the way over the wire form and back, so that readers share nothing with
 // writers and see what JSON keeps; without one events are kept as they are, which is faster.
 func New(registry *events.Registry, options ...Option) *Log {
-	l := &Log{registry: registry, subjects: map[events.Subject][]uint64{}, ids: map[string]uint64{}, changed: make(chan struct{})}
+	l := &Log{registry: registry, subjects: map[events.Subject][]uint64{}, ids: map[string]uint64{}, changed: make(chan struct{}), created: time.Now().UTC()}
 	for _, option := range options {
 		option(l)
 	}
@@ -159,4 +160,25 @@ func (l *Log) LastOf(_ context.Context, subject events.Subject) (events.Event, e
 		return l.events[at-1], nil
 	}
 	return events.Event{}, fmt.Errorf("last event of %s: %w", subject, events.ErrNotFound)
+}
+
+// Get implements events.Log.
+func (l *Log) Get(_ context.Context, sequence uint64) (events.Event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sequence == 0 || sequence > uint64(len(l.events)) {
+		return events.Event{}, fmt.Errorf("event %d: %w", sequence, events.ErrNotFound)
+	}
+	return l.events[sequence-1], nil
+}
+
+// Extent implements events.Log.
+func (l *Log) Extent(context.Context) (events.Extent, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := events.Extent{Created: l.created}
+	if n := len(l.events); n > 0 {
+		x.First, x.Last, x.Began, x.Ended = 1, uint64(n), l.events[0].Recorded, l.events[n-1].Recorded
+	}
+	return x, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/internal/rpc"
-	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 )
 
 // ImageResolver finds the digest that a tag names now.
@@ -37,7 +37,7 @@ type AgentCaller interface {
 type Config struct {
 	Commands events.Commands
 	Log      events.Log
-	View     *projections.Follower
+	View     *follow.Follower
 	Images   ImageResolver
 	Agents   AgentCaller
 	Clock    func() time.Time // time.Now where nil

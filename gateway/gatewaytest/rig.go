@@ -23,7 +23,7 @@ import (
 	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/gateway/app"
 	"github.com/rutter-run/rutter/internal/rpc"
-	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 )
 
 // Begin is when a rig's first event happens; each further one is a second later.
@@ -34,7 +34,7 @@ type Rig struct {
 	App      *app.App
 	Log      *memlog.Log
 	Commands *memlog.Commands
-	View     *projections.Follower
+	View     *follow.Follower
 	Agents   *Agents
 
 	// AutoRun makes every applied or scaled workload's instances ready at once, and retires those that are not wished for.
@@ -52,7 +52,7 @@ func New(t *testing.T, options ...func(*Rig, *app.Config)) *Rig {
 	t.Helper()
 	registry := catalog.New()
 	r := &Rig{t: t, Log: memlog.New(registry), Commands: memlog.NewCommands(registry, memlog.Faults{}), Agents: &Agents{}}
-	r.View = projections.NewFollower(r.Log)
+	r.View = follow.New(r.Log)
 	config := app.Config{Commands: r.Commands, Log: r.Log, View: r.View, Images: Images{}, Agents: r.Agents, Clock: r.tick}
 	for _, option := range options {
 		option(r, &config)

@@ -15,6 +15,7 @@ import (
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 	"github.com/rutter-run/rutter/projections/projectionstest"
 )
 
@@ -24,7 +25,7 @@ type calm struct {
 	t        *testing.T
 	ctx      context.Context
 	running  sync.WaitGroup
-	follower *projections.Follower
+	follower *follow.Follower
 	machines map[string]func() // how to pull the plug
 }
 
@@ -32,7 +33,7 @@ func newCalm(t *testing.T, machines int) (c *calm, end func()) {
 	w := newWorld(t, 2) // even: leases
 	w.troubled.Store(false)
 	ctx, cancel := context.WithCancel(t.Context())
-	c = &calm{world: w, t: t, ctx: ctx, follower: projections.NewFollower(w.log), machines: map[string]func(){}}
+	c = &calm{world: w, t: t, ctx: ctx, follower: follow.New(w.log), machines: map[string]func(){}}
 	c.running.Go(func() { _ = c.follower.Run(ctx) })
 	for _, name := range []string{events.ServiceReconciler, events.ServiceScheduler, events.ServiceNodeHealth} {
 		s := w.start(name, "a")

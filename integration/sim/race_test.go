@@ -13,6 +13,7 @@ import (
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 )
 
 // TestServicesThatAllDecideAtOnceCollideInsteadOfOvercommitting runs three of each service without leases, on real threads: run it
@@ -30,7 +31,7 @@ func TestServicesThatAllDecideAtOnceCollideInsteadOfOvercommitting(t *testing.T)
 			running.Go(func() { _ = s.run(ctx) })
 		}
 	}
-	check, follower := newChecker(), projections.NewFollower(w.log)
+	check, follower := newChecker(), follow.New(w.log)
 	running.Go(func() { _ = follower.Run(ctx) })
 	checked := make(chan uint64, 1)
 	running.Go(func() {
@@ -99,7 +100,7 @@ func send(t *testing.T, w *world, subject string, data events.Payload) {
 }
 
 // await waits until a view is as it should be.
-func await(t *testing.T, ctx context.Context, f *projections.Follower, done func(*projections.Cluster) bool) {
+func await(t *testing.T, ctx context.Context, f *follow.Follower, done func(*projections.Cluster) bool) {
 	t.Helper()
 	for {
 		changed := f.Changed()

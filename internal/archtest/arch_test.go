@@ -25,6 +25,8 @@ var rooms = []room{
 	{"events/jetstream", []string{"events"}, "the log's implementation knows the contract alone"},
 	{"events/memlog", []string{"events"}, "the log's implementation knows the contract alone"},
 	{"projections", []string{"events"}, "state is a fold of events and of nothing else"},
+	{"projections/follow", []string{"events", "projections"}, "what waits for a log lives beside the pure folds, not among them"},
+	{"projections/past", []string{"events", "projections"}, "what reads a log's past lives beside the pure folds, not among them"},
 	{"services", []string{"projections", "events", "internal"}, "services never import each other, nor gateway, nor agentd: they meet in the log"},
 	{"gateway", []string{"gateway", "projections", "events", "internal"}, "front doors share use cases and never reach into services or the node"},
 	{"gateway/client", []string{"gateway/api", "events"}, "a client speaks HTTP; it must not need the server's code"},

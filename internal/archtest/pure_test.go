@@ -13,7 +13,7 @@ import (
 
 // deciders are the folders whose files decide. Only the files named here talk to the world.
 var deciders = map[string][]string{
-	"projections":         {"follower.go"},
+	"projections":         nil,
 	"agentd/instance":     nil,
 	"services/reconciler": {"run.go"},
 	"services/scheduler":  {"run.go"},

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 	"github.com/sirupsen/logrus"
 )
 
@@ -37,7 +38,7 @@ type Config struct {
 type Loop struct {
 	config   Config
 	decide   func(Turn) Plan
-	follower *projections.Follower
+	follower *follow.Follower
 	meters   *meters
 	wake     chan struct{}
 	leading  atomic.Bool
@@ -56,7 +57,7 @@ func NewLoop(config Config, decide func(Turn) Plan) (*Loop, error) {
 		return nil, err
 	}
 	return &Loop{
-		config: config, decide: decide, meters: m, wake: make(chan struct{}, 1), follower: projections.NewFollower(config.Log),
+		config: config, decide: decide, meters: m, wake: make(chan struct{}, 1), follower: follow.New(config.Log),
 	}, nil
 }
 

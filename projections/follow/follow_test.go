@@ -1,4 +1,4 @@
-package projections_test
+package follow_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/memlog"
 	"github.com/rutter-run/rutter/events/node"
-	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/follow"
 )
 
 // flaky is a log whose following fails after a few events.
@@ -50,7 +50,7 @@ func TestAFollowerGoesOnWhereItWasWhenItFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &flaky{Log: memlog.New(nil), after: 4}
 		last := write(t, log.Log, 10)
-		f := projections.NewFollower(log)
+		f := follow.New(log)
 		for range 2 {
 			if err := f.Run(t.Context()); !errors.Is(err, errBroken) {
 				t.Fatalf("run ended with %v", err)
@@ -76,7 +76,7 @@ func TestAFollowerGoesOnWhereItWasWhenItFailed(t *testing.T) {
 
 func TestAnEmptyLogIsCaughtUpWithAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := projections.NewFollower(memlog.New(nil))
+		f := follow.New(memlog.New(nil))
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- f.Run(ctx) }()

@@ -1,4 +1,5 @@
-package projections
+// Package follow keeps a projection up to date with a log: the part of reading that waits, so that the folds stay pure.
+package follow
 
 import (
 	"context"
@@ -8,24 +9,25 @@ import (
 	"time"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/projections"
 )
 
 // Follower keeps a state up to date with a log and hands out views of it.
 type Follower struct {
 	log  events.Log
-	view atomic.Pointer[Cluster]
+	view atomic.Pointer[projections.Cluster]
 	// state belongs to Run. It outlives a run that failed, so that the view never goes back.
-	state *State
+	state *projections.State
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next view
 	live    bool          // has caught up once
 }
 
-// NewFollower makes a follower from the first event on; Run sets it going.
-func NewFollower(log events.Log) *Follower {
-	f := &Follower{log: log, state: NewState(), changed: make(chan struct{})}
-	f.view.Store(Empty())
+// New makes a follower from the first event on; Run sets it going.
+func New(log events.Log) *Follower {
+	f := &Follower{log: log, state: projections.NewState(), changed: make(chan struct{})}
+	f.view.Store(projections.Empty())
 	return f
 }
 
@@ -64,7 +66,7 @@ func (f *Follower) last(ctx context.Context) (uint64, error) {
 	return f.log.Last(ctx)
 }
 
-func (f *Follower) publish(state *State, live bool) {
+func (f *Follower) publish(state *projections.State, live bool) {
 	f.view.Store(state.View())
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +76,7 @@ func (f *Follower) publish(state *State, live bool) {
 }
 
 // View is the newest view.
-func (f *Follower) View() *Cluster { return f.view.Load() }
+func (f *Follower) View() *projections.Cluster { return f.view.Load() }
 
 // Live reports whether all that was in the log at the start has been folded in.
 func (f *Follower) Live() bool {
@@ -96,7 +98,7 @@ func (f *Follower) WaitLive(ctx context.Context) error {
 }
 
 // WaitFor returns a view that includes the sequence.
-func (f *Follower) WaitFor(ctx context.Context, sequence uint64) (*Cluster, error) {
+func (f *Follower) WaitFor(ctx context.Context, sequence uint64) (*projections.Cluster, error) {
 	err := f.wait(ctx, fmt.Sprintf("the projection to reach sequence %d", sequence), func() bool { return f.View().Sequence() >= sequence })
 	return f.View(), err
 }
