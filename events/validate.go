@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Validate reports whether a log takes the event: it has an id, a source and a literal subject below [EventPrefix], and its
-// type is its payload's.
+// Validate reports whether a log takes the event: it has an id, a source and a literal subject below [EventPrefix], its type is its
+// payload's and belongs to the subject's aggregate.
 func (e Event) Validate() error {
 	switch {
 	case e.ID == "":
@@ -18,7 +18,14 @@ func (e Event) Validate() error {
 	case e.Type != e.Data.WireType():
 		return fmt.Errorf("event %s says it is a %q and carries a %q: %w", e.ID, e.Type, e.Data.WireType(), ErrInvalid)
 	}
-	return validSubject(string(e.Subject), EventPrefix)
+	if err := validSubject(string(e.Subject), EventPrefix); err != nil {
+		return err
+	}
+	if !Belongs(e.Type, e.Subject) {
+		return fmt.Errorf("event %s: a %q cannot stand under %s: want a type that begins with %s%s.: %w",
+			e.ID, e.Type, e.Subject, TypePrefix, e.Subject.Aggregate(), ErrInvalid)
+	}
+	return nil
 }
 
 // Validate reports whether a command can be sent: it has an id, an actor and a literal subject below [CommandPrefix], and

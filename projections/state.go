@@ -44,10 +44,15 @@ func fork(c *Cluster) Cluster {
 	}
 }
 
-// Apply folds one event. Types it does not know change nothing but the sequence: they belong to a later version's projection.
+// Apply folds one event. Types it does not know change nothing but the sequence: they belong to a later version's projection. Nor does a
+// type that stands under another aggregate's subject: no log takes one, and who may write there may not say that.
 func (s *State) Apply(e events.Event) {
 	c := &s.c
-	switch data := e.Data.(type) {
+	said := e.Data
+	if said != nil && !events.Belongs(said.WireType(), e.Subject) {
+		said = nil
+	}
+	switch data := said.(type) {
 	case workload.AppliedV1, workload.ScaledV1, workload.DeleteRequestedV1, workload.DeletedV1:
 		c.applyWorkload(e)
 	case instance.RequestedV1:

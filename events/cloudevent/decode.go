@@ -24,9 +24,17 @@ func NewDecoder(registry *events.Registry) *Decoder {
 	return &Decoder{registry: registry, seen: map[string]string{}}
 }
 
-// Event reads a message of the log. It never fails: one that is not a CloudEvent, or speaks of another subject than it was
-// stored under, has [events.Malformed] as its data.
+// Event reads a message of the log. It never fails: one that is not a CloudEvent, speaks of another subject than it was
+// stored under, or has a type of another aggregate, has [events.Malformed] as its data.
 func (d *Decoder) Event(subject string, h Header, data []byte) events.Event {
+	e := d.event(subject, h, data)
+	if _, already := e.Data.(events.Malformed); !already && !events.Belongs(e.Type, e.Subject) {
+		return malformed(e, data, fmt.Errorf("a %q cannot stand under %s", e.Type, subject))
+	}
+	return e
+}
+
+func (d *Decoder) event(subject string, h Header, data []byte) events.Event {
 	if isStructured(h) {
 		return d.structuredEvent(subject, data)
 	}
@@ -66,7 +74,7 @@ func (d *Decoder) chain(e *events.Event, h Header) (err error) {
 
 // Command reads a message of the command stream, with the same care as [Decoder.Event].
 func (d *Decoder) Command(subject string, h Header, data []byte) events.Command {
-	e := d.Event(subject, h, data)
+	e := d.event(subject, h, data)
 	c := events.Command{
 		ID: e.ID, Type: e.Type, Subject: subject, Actor: e.Actor, Time: e.Time,
 		Correlation: e.Correlation, TraceParent: e.TraceParent, Data: e.Data,

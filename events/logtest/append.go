@@ -140,19 +140,24 @@ var appendCases = map[string]func(*testing.T, Fixture){
 		}
 		twice := Fact(Name("e"))
 		for name, batch := range map[string]events.Batch{
-			"nothing":         {},
-			"no events":       {{Subject: subject}},
-			"a wildcard":      One("evt.node.*", 0, Name("e")),
-			"all below":       One("evt.node.>", 0, Name("e")),
-			"an empty word":   One("evt.node.", 0, Name("e")),
-			"a blank":         One("evt.node.a b", 0, Name("e")),
-			"another stream":  One("cmd.node.a", 0, Name("e")),
-			"a subject twice": append(One(subject, 0, Name("e")), One(subject, 0, Name("e"))...),
-			"an id twice":     {{Subject: subject, Events: []events.Event{twice, twice}}},
-			"no id":           changed(func(e *events.Event) { e.ID = "" }),
-			"no source":       changed(func(e *events.Event) { e.Source = "" }),
-			"no data":         changed(func(e *events.Event) { e.Data = nil }),
-			"another type":    changed(func(e *events.Event) { e.Type = "run.rutter.node.ready.v1" }),
+			"nothing":                     {},
+			"no events":                   {{Subject: subject}},
+			"a wildcard":                  One("evt.node.*", 0, Name("e")),
+			"all below":                   One("evt.node.>", 0, Name("e")),
+			"an empty word":               One("evt.node.", 0, Name("e")),
+			"a blank":                     One("evt.node.a b", 0, Name("e")),
+			"another stream":              One("cmd.node.a", 0, Name("e")),
+			"a subject twice":             append(One(subject, 0, Name("e")), One(subject, 0, Name("e"))...),
+			"an id twice":                 {{Subject: subject, Events: []events.Event{twice, twice}}},
+			"no id":                       changed(func(e *events.Event) { e.ID = "" }),
+			"no source":                   changed(func(e *events.Event) { e.Source = "" }),
+			"no data":                     changed(func(e *events.Event) { e.Data = nil }),
+			"a type of another aggregate": {{Subject: subject, Events: []events.Event{Assigned(Name("e"), "n1")}}},
+			"a type of nobody": changed(func(e *events.Event) {
+				e.Data = events.Unknown{Type: "org.example.happened", Raw: []byte("{}")}
+				e.Type = e.Data.WireType()
+			}),
+			"another type": changed(func(e *events.Event) { e.Type = "run.rutter.node.ready.v1" }),
 		} {
 			_, err := log.Append(ctx, batch)
 			require.ErrorIs(t, err, events.ErrInvalid, name)
