@@ -27,6 +27,10 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrRejected: the deciding service said no; the wrapped error says why.
 	ErrRejected = errors.New("rejected")
+	// ErrGap: events that a reader asked for are not in the log any more.
+	ErrGap = errors.New("events are missing")
+	// ErrOtherLog: a position that was kept is of another log, or of a later state of it than the one that is there.
+	ErrOtherLog = errors.New("another log")
 	// ErrNoImage: an image reference cannot be resolved.
 	ErrNoImage = errors.New("image cannot be resolved")
 )

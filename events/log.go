@@ -78,3 +78,11 @@ type LiveLog interface {
 	// synced is called once at the start and again after every reconnection, when events may have been missed.
 	Subscribe(ctx context.Context, subject Subject, synced func(), handle func(e Event, previous uint64)) error
 }
+
+// SelectiveLog is a Log whose server can leave out what a reader does not ask for.
+type SelectiveLog interface {
+	Log
+	// FollowSubjects is Follow for the events whose subjects match one of the patterns; see [Subject.Matches]. No pattern may cover a part of what another
+	// covers. pending is a guess at how many such events follow.
+	FollowSubjects(ctx context.Context, from uint64, patterns []string, handle func(e Event, pending uint64) error) error
+}

@@ -98,6 +98,26 @@ func (s Subject) token(n int) string {
 	return rest
 }
 
+// Matches reports whether a NATS pattern covers the subject: '*' stands for one word, '>' at the end for one or more.
+func (s Subject) Matches(pattern string) bool {
+	rest := string(s)
+	for {
+		want, patterns, more := strings.Cut(pattern, ".")
+		if want == ">" {
+			return rest != ""
+		}
+		word, words, another := strings.Cut(rest, ".")
+		if want != "*" && want != word || word == "" || more != another {
+			// "a" against "a.>" and "a.b" against "a" differ in length.
+			return false
+		}
+		if !more {
+			return true
+		}
+		pattern, rest = patterns, words
+	}
+}
+
 // Workload takes namespace and name out of a workload's subject.
 func (s Subject) Workload() (namespace, name string) { return s.token(2), s.token(3) }
 

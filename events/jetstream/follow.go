@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rutter-run/rutter/events"
 )
@@ -13,6 +14,16 @@ func (l *Log) Follow(ctx context.Context, from uint64, handle func(events.Event,
 	f := l.follower("", start{sequence: max(from, 1)}, false)
 	if err := f.run(ctx, handle); err != nil {
 		return f.outcome(ctx, "follow "+StreamEvents, err)
+	}
+	return nil
+}
+
+// FollowSubjects implements events.SelectiveLog.
+func (l *Log) FollowSubjects(ctx context.Context, from uint64, patterns []string, handle func(events.Event, uint64) error) error {
+	f := l.follower("", start{sequence: max(from, 1)}, false)
+	f.patterns = patterns
+	if err := f.run(ctx, handle); err != nil {
+		return f.outcome(ctx, "follow "+strings.Join(patterns, ", "), err)
 	}
 	return nil
 }

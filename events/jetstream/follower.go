@@ -26,12 +26,12 @@ type start struct {
 // The consumer is a push consumer with flow control because that is the fastest (push 330 k msg/s, ordered pull 270 k). Messages are
 // decoded by several goroutines in chunks and handled by one, in order.
 type follower struct {
-	client *Client
-	filter string // one subject, all where empty
-	from   start  // of the next consumer
-	toEnd  bool   // return at the present end of the history
-	tail   uint64 // sequence of the last event that was there when the consumer was made
-
+	client   *Client
+	filter   string   // one subject, all where empty
+	patterns []string // of subjects, instead of a filter
+	from     start    // of the next consumer
+	toEnd    bool     // return at the present end of the history
+	tail     uint64   // sequence of the last event that was there when the consumer was made; 0 with patterns
 }
 
 func (l *Log) follower(filter string, from start, toEnd bool) *follower {
@@ -79,20 +79,30 @@ func (f *follower) run(ctx context.Context, handle func(events.Event, uint64) er
 }
 
 // consumer is the request that makes the follower's next consumer.
-func (f *follower) consumer(name, inbox string) any {
+func (f *follower) consumer(name, inbox string) consumerRequest {
 	config := js.ConsumerConfig{
 		Name: name, DeliverSubject: inbox, AckPolicy: js.AckNonePolicy, MaxDeliver: 1, FilterSubject: f.filter,
 		DeliverPolicy: js.DeliverByStartSequencePolicy, OptStartSeq: f.from.sequence,
 		FlowControl: true, IdleHeartbeat: idleHeartbeat, InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
 	}
+	switch len(f.patterns) {
+	case 0:
+	case 1:
+		config.FilterSubject = f.patterns[0]
+	default:
+		config.FilterSubjects = f.patterns
+	}
 	if !f.from.time.IsZero() {
 		config.DeliverPolicy, config.OptStartSeq, config.OptStartTime = js.DeliverByStartTimePolicy, 0, &f.from.time
 	}
-	return struct {
-		Stream string            `json:"stream_name"`
-		Config js.ConsumerConfig `json:"config"`
-		Action string            `json:"action"`
-	}{StreamEvents, config, "create"}
+	return consumerRequest{StreamEvents, config, "create"}
+}
+
+// consumerRequest is how the JetStream API is asked for a consumer.
+type consumerRequest struct {
+	Stream string            `json:"stream_name"`
+	Config js.ConsumerConfig `json:"config"`
+	Action string            `json:"action"`
 }
 
 // once reads through one consumer until it is lost.
@@ -120,11 +130,12 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 		return transport(err, false)
 	}
 	name := nuid.Next()
-	subject := "CONSUMER.CREATE." + StreamEvents + "." + name
-	if f.filter != "" {
-		subject += "." + f.filter
+	// Where there is one filter it stands in the subject, where permissions can see it.
+	subject, config := "CONSUMER.CREATE."+StreamEvents+"."+name, f.consumer(name, inbox)
+	if config.Config.FilterSubject != "" {
+		subject += "." + config.Config.FilterSubject
 	}
-	if err := f.client.api(ctx, subject, f.consumer(name, inbox), nil); err != nil {
+	if err := f.client.api(ctx, subject, config, nil); err != nil {
 		return err
 	}
 	in.heard()
@@ -135,6 +146,9 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 // it counts what lies before its start, and never comes to 0.
 func (f *follower) lookAhead(ctx context.Context) (err error) {
 	log := f.client.Log()
+	if len(f.patterns) > 0 {
+		return nil
+	}
 	if f.filter == "" {
 		f.tail, err = log.Last(ctx)
 		return err
@@ -213,6 +227,9 @@ func (f *follower) pending(in *intake, c *chunk, i int) uint64 {
 	sequence := c.events[i].Sequence
 	if sequence < f.tail {
 		return max(f.tail-sequence, c.messages[i].pending)
+	}
+	if len(f.patterns) > 0 && c.messages[i].pending > 0 {
+		return c.messages[i].pending
 	}
 	if rest := len(c.events) - 1 - i; rest > 0 {
 		return uint64(rest)

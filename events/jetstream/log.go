@@ -17,7 +17,10 @@ import (
 // Log implements [events.LiveLog] on the stream EVENTS.
 type Log struct{ client *Client }
 
-var _ events.LiveLog = (*Log)(nil)
+var (
+	_ events.LiveLog      = (*Log)(nil)
+	_ events.SelectiveLog = (*Log)(nil)
+)
 
 // Last implements events.Log.
 func (l *Log) Last(ctx context.Context) (uint64, error) {

@@ -9,12 +9,15 @@ const (
 	StreamHeartbeats = "HEARTBEATS"
 	BucketLeases     = "LEASES"
 	BucketSnapshots  = "SNAPSHOTS"
+	BucketPositions  = "SUBSCRIBERS"
 )
 
 const (
 	heartbeatPrefix = "hb."
 	leaseStream     = "KV_" + BucketLeases
 	leasePrefix     = "$KV." + BucketLeases + "."
+	positionStream  = "KV_" + BucketPositions
+	positionPrefix  = "$KV." + BucketPositions + "."
 	apiPrefix       = "$JS.API."
 )
 

@@ -26,6 +26,7 @@ const (
 	eventDuplicates   = 2 * time.Minute
 	commandDuplicates = 10 * time.Minute
 	leaseMarkers      = 30 * time.Second // how long the bucket shows that a lease ran out
+	maxPosition       = 512 << 10
 	heartbeatAge      = 24 * time.Hour
 	commandAckWait    = 15 * time.Second
 	commandsInFlight  = 256
@@ -94,6 +95,15 @@ func Setup(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 		return err
 	}); err != nil {
 		return fmt.Errorf("set up bucket %s: %w", BucketLeases, err)
+	}
+	if err := insist(ctx, func(ctx context.Context) error {
+		_, err := api.CreateOrUpdateKeyValue(ctx, js.KeyValueConfig{
+			Bucket: BucketPositions, Description: "Where subscribers stand", History: 1, MaxValueSize: maxPosition,
+			Storage: js.FileStorage, Replicas: o.Replicas,
+		})
+		return err
+	}); err != nil {
+		return fmt.Errorf("set up bucket %s: %w", BucketPositions, err)
 	}
 	if err := insist(ctx, func(ctx context.Context) error {
 		_, err := api.CreateOrUpdateObjectStore(ctx, js.ObjectStoreConfig{

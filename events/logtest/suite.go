@@ -24,7 +24,7 @@ func Run(t *testing.T, f Fixture) {
 		name  string
 		cases map[string]func(*testing.T, Fixture)
 	}{
-		{"Append", appendCases}, {"Race", raceCases}, {"Follow", followCases}, {"Read", readCases}, {"Extent", extentCases}, {"Subscribe", subscribeCases},
+		{"Append", appendCases}, {"Race", raceCases}, {"Follow", followCases}, {"Read", readCases}, {"Select", selectCases}, {"Extent", extentCases}, {"Subscribe", subscribeCases},
 		{"Commands", commandCases}, {"Leases", leaseCases}, {"Heartbeats", heartbeatCases},
 	} {
 		for name, run := range suite.cases {

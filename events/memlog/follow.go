@@ -2,6 +2,7 @@ package memlog
 
 import (
 	"context"
+	"slices"
 	"sort"
 
 	"github.com/rutter-run/rutter/events"
@@ -19,6 +20,16 @@ func (l *Log) Follow(ctx context.Context, from uint64, handle func(events.Event,
 			return err
 		}
 	}
+}
+
+// FollowSubjects implements events.SelectiveLog.
+func (l *Log) FollowSubjects(ctx context.Context, from uint64, patterns []string, handle func(events.Event, uint64) error) error {
+	return l.Follow(ctx, from, func(e events.Event, pending uint64) error {
+		if slices.ContainsFunc(patterns, e.Subject.Matches) {
+			return handle(e, pending)
+		}
+		return nil
+	})
 }
 
 // await is the event at a sequence, as soon as it is there.

@@ -25,7 +25,10 @@ type Log struct {
 	changed  chan struct{} // closed and made anew at every append
 }
 
-var _ events.LiveLog = (*Log)(nil)
+var (
+	_ events.LiveLog      = (*Log)(nil)
+	_ events.SelectiveLog = (*Log)(nil)
+)
 
 // Option changes a log's defaults.
 type Option func(*Log)
