@@ -112,10 +112,22 @@ func violations(view *projections.Cluster) (broken []string) {
 			continue
 		}
 		slot := fmt.Sprintf("%s/%s slot %d", i.Key.Namespace, i.Key.Workload, i.Slot)
-		if other, ok := live[slot]; ok {
+		other, shared := live[slot]
+		s, _ := view.Slot(i.Key.Namespace, i.Key.Workload, i.Slot)
+		// The successor of one that leaves a drained node is requested while that still serves.
+		if newest, _ := view.Instance(events.InstanceKey{Namespace: i.Key.Namespace, Workload: i.Key.Workload, Name: s.Instance}); shared && !besides(newest) {
 			say("%s is held by %s and %s", slot, other, i.Key.Name)
 		}
 		live[slot] = i.Key.Name
 	}
 	return broken
+}
+
+// besides reports whether an instance may run beside the one whose place it takes: until it is ready.
+func besides(i *projections.Instance) bool {
+	switch i.Cause {
+	case instance.CauseDrained, instance.CauseFailed, instance.CauseNodeLost:
+		return i.Spec.OnPartition != spec.PartitionStop
+	}
+	return false
 }

@@ -86,6 +86,7 @@ func simulate(t *testing.T, seed uint64) {
 		running.Go(func() { w.node(ctx, a, rng) })
 	}
 	running.Go(func() { w.people(ctx, draw(300)) })
+	running.Go(func() { w.operators(ctx, draw(302)) })
 	running.Go(func() { w.weather(ctx, draw(301)) })
 
 	time.Sleep(trouble)

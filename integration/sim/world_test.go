@@ -283,6 +283,32 @@ func (w *world) people(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
+// operators cordon and drain machines at random, and always give them back.
+func (w *world) operators(ctx context.Context, rng *rand.Rand) {
+	ask := func(id, name string, data events.Payload) {
+		c := events.Command{ID: id, Subject: events.NodeCommand(name), Actor: "user:op", Time: time.Now(), Data: data}
+		for w.commands.Send(ctx, c) != nil && sleep(ctx, 100*time.Millisecond) {
+		}
+	}
+	for n := 0; w.troubled.Load() && sleep(ctx, time.Duration(rng.Int64N(int64(20*time.Second)))); n++ {
+		name, id := fmt.Sprintf("n%d", rng.IntN(4)), fmt.Sprintf("op-%d", n)
+		switch rng.IntN(3) {
+		case 0:
+			ask(id, name, node.CordonV1{})
+		case 1:
+			ask(id, name, node.DrainV1{})
+		default:
+			ask(id, name, node.DrainV1{Within: spec.Duration(time.Duration(rng.Int64N(int64(15 * time.Second))))})
+		}
+		for !w.decided(ctx, events.ServiceNodeHealth, id) && sleep(ctx, 100*time.Millisecond) {
+		}
+		sleep(ctx, time.Duration(rng.Int64N(int64(30*time.Second))))
+		ask(id+"-back", name, node.UncordonV1{})
+		for !w.decided(ctx, events.ServiceNodeHealth, id+"-back") && sleep(ctx, 100*time.Millisecond) {
+		}
+	}
+}
+
 // weather takes the log down now and then, as an election does.
 func (w *world) weather(ctx context.Context, rng *rand.Rand) {
 	for w.troubled.Load() && sleep(ctx, time.Duration(rng.Int64N(int64(60*time.Second)))) {

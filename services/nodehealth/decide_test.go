@@ -3,6 +3,7 @@ package nodehealth_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/node"
@@ -17,6 +18,9 @@ func TestDecide(t *testing.T) {
 		return node.RegisterV1{Incarnation: incarnation, Key: key, Capacity: spec.Resources{CPU: 1000}, Labels: map[string]string{"zone": "a"}}
 	}
 	joined := node.JoinedV1{Incarnation: "a", Key: "k", Capacity: spec.Resources{CPU: 1000}}
+	labelled := joined
+	labelled.Labels = map[string]string{"arch": "amd64"}
+	gpu := spec.Taint{Key: "dedicated", Value: "gpu", Effect: spec.NoSchedule}
 	for _, c := range []struct {
 		name   string
 		node   string
@@ -38,6 +42,27 @@ func TestDecide(t *testing.T) {
 		{"leave", "n1", []events.Payload{joined}, node.LeaveV1{Message: "sold"}, "left: sold", ""},
 		{"leave again", "n1", []events.Payload{joined, node.LeftV1{}}, node.LeaveV1{}, "", ""},
 		{"leave and never been", "n1", nil, node.LeaveV1{}, "NotFound", "there is no node n1"},
+		{"cordon", "n1", []events.Payload{joined}, node.CordonV1{}, "cordoned", ""},
+		{"cordon again", "n1", []events.Payload{joined, node.CordonedV1{}}, node.CordonV1{}, "", ""},
+		{"cordon what is not there", "n1", nil, node.CordonV1{}, "NotFound", "there is no node n1"},
+		{"cordon what left", "n1", []events.Payload{joined, node.LeftV1{}}, node.CordonV1{}, "NotFound", "there is no node n1"},
+		{"uncordon", "n1", []events.Payload{joined, node.CordonedV1{}}, node.UncordonV1{}, "uncordoned", ""},
+		{"uncordon what is not cordoned", "n1", []events.Payload{joined}, node.UncordonV1{}, "", ""},
+		{"drain", "n1", []events.Payload{joined}, node.DrainV1{}, "draining", ""},
+		{"drain again", "n1", []events.Payload{joined, node.DrainingV1{}}, node.DrainV1{}, "", ""},
+		{"drain in a hurry", "n1", []events.Payload{joined, node.DrainingV1{}}, node.DrainV1{Within: spec.Duration(time.Minute)}, "draining until 2030-01-02 03:05:05 UTC", ""},
+		{"drain within less than nothing", "n1", []events.Payload{joined}, node.DrainV1{Within: -1}, "Invalid", "within"},
+		{"stop draining", "n1", []events.Payload{joined, node.DrainingV1{}}, node.UncordonV1{}, "uncordoned", ""},
+		{"taint", "n1", []events.Payload{joined}, node.TaintV1{Set: []spec.Taint{gpu}}, "tainted dedicated=gpu:NoSchedule", ""},
+		{"taint again", "n1", []events.Payload{joined, node.TaintedV1{Set: []spec.Taint{gpu}}}, node.TaintV1{Set: []spec.Taint{gpu}}, "", ""},
+		{"take every taint of a key off", "n1", []events.Payload{joined, node.TaintedV1{Set: []spec.Taint{gpu}}}, node.TaintV1{Remove: []spec.Taint{{Key: "dedicated"}}}, "tainted dedicated=gpu:NoSchedule-", ""},
+		{"take off what is not there", "n1", []events.Payload{joined}, node.TaintV1{Remove: []spec.Taint{{Key: "dedicated"}}}, "NotFound", "no taint dedicated"},
+		{"a taint without effect", "n1", []events.Payload{joined}, node.TaintV1{Set: []spec.Taint{{Key: "dedicated"}}}, "Invalid", "NoExecute"},
+		{"label", "n1", []events.Payload{joined}, node.LabelV1{Set: map[string]string{"disk": "ssd"}}, "labelled disk=ssd", ""},
+		{"label again", "n1", []events.Payload{joined, node.LabelledV1{Set: map[string]string{"disk": "ssd"}}}, node.LabelV1{Set: map[string]string{"disk": "ssd"}}, "", ""},
+		{"take a label off", "n1", []events.Payload{joined, node.LabelledV1{Set: map[string]string{"disk": "ssd"}}}, node.LabelV1{Remove: []string{"disk"}}, "labelled disk-", ""},
+		{"take the agent's label off", "n1", []events.Payload{labelled}, node.LabelV1{Remove: []string{"arch"}}, "Conflict", "agent's configuration"},
+		{"take off a label that is not there", "n1", []events.Payload{joined}, node.LabelV1{Remove: []string{"disk"}}, "NotFound", "no label disk"},
 		{"another service's", "n1", nil, workload.DeleteV1{}, "Invalid", "does not handle run.rutter.workload.delete.v1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func judge(draft *decider.Draft, h Hearing, t Timing, now time.Time, plan *decid
 		if n.Health == projections.Left {
 			continue
 		}
-		more := b.node(n)
+		more := append(b.node(n), b.drained(n)...)
 		if draft.Room() < len(more) {
 			plan.More = true
 			return

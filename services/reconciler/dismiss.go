@@ -1,8 +1,6 @@
 package reconciler
 
 import (
-	"fmt"
-
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/instance"
 	"github.com/rutter-run/rutter/events/spec"
@@ -25,16 +23,19 @@ func (p *pass) dismiss(i *projections.Instance) {
 	if i.Retired {
 		return
 	}
-	beyond := i.Slot >= len(p.newest)
-	passed := !beyond && p.newest[i.Slot] != i
+	s, active := p.active[i.Slot]
+	beyond := !active
+	passed := active && s.newest != i && s.serving != i
 	switch {
 	case i.Stop == nil && !beyond && !passed:
 		return // it holds its slot
 	case i.End == nil && i.Stop == nil && beyond:
 		cause, message := p.why(i)
 		p.stop(i, p.workload.Changed, cause, message)
+	case i.End == nil && i.Stop == nil && i.NodeLost:
+		p.stop(i, i.Lost, instance.CauseNodeLost, "node "+i.Node+" is lost")
 	case i.End == nil && i.Stop == nil:
-		p.stop(i, p.newest[i.Slot].Requested, instance.CauseSuperseded, p.newest[i.Slot].Key.Name+" holds the slot")
+		p.stop(i, s.newest.Requested, instance.CauseSuperseded, s.newest.Key.Name+" holds the slot")
 	default:
 		p.retire(i)
 	}
@@ -46,11 +47,10 @@ func (p *pass) why(i *projections.Instance) (instance.Cause, string) {
 	if w.Deleting || w.Deleted {
 		return instance.CauseDeleted, "the workload is to go"
 	}
-	message := fmt.Sprintf("slot %d is beyond the %d wished for: the highest slots go first, so that the others keep their numbers", i.Slot, w.Replicas())
 	if w.Scaled {
-		return instance.CauseScaled, message
+		return instance.CauseScaled, p.choice(i)
 	}
-	return instance.CauseApplied, message
+	return instance.CauseApplied, p.choice(i)
 }
 
 func (p *pass) stop(i *projections.Instance, mark projections.Mark, cause instance.Cause, message string) {

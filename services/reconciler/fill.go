@@ -14,45 +14,82 @@ import (
 var noTime time.Time
 
 // fill sees to it that a wished slot has an instance.
-func (p *pass) fill(slot int) {
-	i := p.newest[slot]
+func (p *pass) fill(s *slot) {
+	i := s.newest
 	switch {
+	case s.serving != nil:
+		p.succeed(s)
 	case i == nil:
-		p.request(slot, nil, p.workload.Revision)
+		p.request(s, nil, p.workload.Revision)
 	case i.End != nil && i.Wished():
-		p.replaceEnded(slot, i)
+		p.replaceEnded(s, i)
 	case i.Wished() && i.NodeLost:
 		p.stop(i, i.Lost, instance.CauseNodeLost, "node "+i.Node+" is lost")
 	case i.Wished():
 		// It runs, or is on its way to.
 	case i.Retired || i.End != nil || i.NodeLost || !i.Placed():
-		p.request(slot, i, p.revisionFor(i))
+		p.request(s, i, p.revisionFor(i))
 	default:
-		p.hold(slot, noTime, "the next attempt waits for %s to stop on %s", i.Key.Name, i.Node)
+		p.hold(s.number, noTime, "the next attempt waits for %s to stop on %s", i.Key.Name, i.Node)
 	}
+}
+
+// succeed brings the successor of an instance that still serves forward, until it is ready and takes its place.
+func (p *pass) succeed(s *slot) {
+	old, next := s.serving, s.newest
+	cause, mark, due := p.departure(s)
+	switch {
+	case !next.Wished():
+		// It was given up: the old one holds the slot.
+	case next.Revision != old.Revision && next.Revision != p.workload.Revision:
+		p.stop(next, p.workload.Applied, instance.CauseRolledOut, fmt.Sprintf("revision %d is wished for", p.workload.Revision))
+	case next.End != nil:
+		p.replaceEnded(s, next)
+	case next.NodeLost:
+		p.stop(next, next.Lost, instance.CauseNodeLost, "node "+next.Node+" is lost")
+	case next.Phase == spec.PhaseReady:
+		p.stop(old, mark, cause, next.Key.Name+" is ready and takes its place")
+	case !due:
+		p.stop(next, old.Requested, instance.CauseSuperseded, old.Key.Name+" stays after all")
+	}
+}
+
+// departure is why the instance that serves a slot is to make room for the newest; due is false where there is no reason any more.
+func (p *pass) departure(s *slot) (cause instance.Cause, mark projections.Mark, due bool) {
+	old, next := s.serving, s.newest
+	if old.Revision != next.Revision && next.Revision == p.workload.Revision {
+		return instance.CauseRolledOut, p.workload.Applied, true
+	}
+	if n, ok := p.view.Node(old.Node); ok && n.Drain != nil {
+		return instance.CauseDrained, n.Drain.Mark, true
+	}
+	return instance.CauseSuperseded, next.Requested, false
 }
 
 // replaceEnded requests the next attempt after an instance that ended although it was wished for, once the slot has backed off. A
 // new revision does not wait: it may be the cure.
-func (p *pass) replaceEnded(slot int, i *projections.Instance) {
+func (p *pass) replaceEnded(s *slot, i *projections.Instance) {
 	revision := p.revisionFor(i)
-	if s, ok := p.view.Slot(i.Key.Namespace, i.Key.Workload, slot); ok && revision == i.Revision && i.End.ByItself() {
-		if due := s.FailedAt.Add(Backoff(s.Failures)); p.author.Now.Before(due) {
-			p.hold(slot, due, "%s ended (%s), %d in a row: the next attempt backs off", i.Key.Name, i.Reason, s.Failures)
+	switch old := s.serving; {
+	case old == nil:
+	case old.Revision == i.Revision:
+		revision = old.Revision // a slot does not change its revision by the way
+	default:
+		revision = p.workload.Revision
+	}
+	if h, ok := p.view.Slot(i.Key.Namespace, i.Key.Workload, s.number); ok && revision == i.Revision && i.End.ByItself() {
+		if due := h.FailedAt.Add(Backoff(h.Failures)); p.author.Now.Before(due) {
+			p.hold(s.number, due, "%s ended (%s), %d in a row: the next attempt backs off", i.Key.Name, i.Reason, h.Failures)
 			return
 		}
 	}
-	p.request(slot, i, revision)
+	p.request(s, i, revision)
 }
 
 // request asks for the next attempt at a slot. before is the instance that held it, nil where none is remembered.
-func (p *pass) request(slot int, before *projections.Instance, revision int) {
-	w := p.workload
-	data := instance.RequestedV1{Slot: slot, Attempt: 1, Revision: revision, Spec: w.Document.Instance()}
-	if s, ok := p.view.Slot(w.Namespace, w.Name, slot); ok {
-		data.Attempt = s.Attempt + 1
-	}
-	if before != nil && revision != w.Revision {
+func (p *pass) request(s *slot, before *projections.Instance, revision int) {
+	data := instance.RequestedV1{Revision: revision, Spec: p.workload.Document.Instance()}
+	if before != nil && revision != p.workload.Revision {
 		data.Spec = before.Spec
 	}
 	var mark projections.Mark
@@ -61,10 +98,29 @@ func (p *pass) request(slot int, before *projections.Instance, revision int) {
 	if succeeds {
 		data.Replaces = before.Key.Name
 	}
-	if revision == w.Revision {
+	if revision == p.workload.Revision {
 		p.busy++
 	}
-	k := events.InstanceKey{Namespace: w.Namespace, Workload: w.Name, Name: events.InstanceName(w.Name, slot, data.Attempt)}
+	p.ask(s, mark, data)
+}
+
+// requestBeside asks for the successor of an instance that goes on until it is ready.
+func (p *pass) requestBeside(s *slot, old *projections.Instance, cause instance.Cause, mark projections.Mark) {
+	data := instance.RequestedV1{Revision: p.workload.Revision, Spec: p.workload.Document.Instance(), Cause: cause, Replaces: old.Key.Name}
+	if cause != instance.CauseRolledOut { // a slot does not change its revision by the way
+		data.Revision, data.Spec = old.Revision, old.Spec
+	}
+	p.ask(s, mark, data)
+}
+
+// ask says that the next attempt at a slot is wished for.
+func (p *pass) ask(s *slot, mark projections.Mark, data instance.RequestedV1) {
+	w := p.workload
+	data.Slot, data.Attempt = s.number, 1
+	if h, ok := p.view.Slot(w.Namespace, w.Name, s.number); ok {
+		data.Attempt = h.Attempt + 1
+	}
+	k := events.InstanceKey{Namespace: w.Namespace, Workload: w.Name, Name: events.InstanceName(w.Name, s.number, data.Attempt)}
 	p.say(mark, events.InstanceSubject(k), kindRequested, data)
 }
 
@@ -78,7 +134,7 @@ func (p *pass) succession(before *projections.Instance, revision int) (cause ins
 			return instance.CauseNodeLost, before.Lost, true
 		}
 		return instance.CauseNodeLost, before.Stop.Mark, true // the node is back, too late
-	case before.Stop != nil && (before.Stop.Cause == instance.CauseRolledOut || before.Stop.Cause == instance.CauseByHand):
+	case before.Stop != nil && followedOn(before.Stop) && before.Stop.Cause != instance.CauseSuperseded:
 		return before.Stop.Cause, before.Stop.Mark, true
 	case before.Stop != nil || before.End == nil:
 		// It was stopped when there were fewer slots, or the workload was to go: now the slot is wished for again.
@@ -93,54 +149,4 @@ func (p *pass) succession(before *projections.Instance, revision int) (cause ins
 		return instance.CauseScaled, w.Changed, false
 	}
 	return instance.CauseApplied, w.Changed, false
-}
-
-// rolling reports whether the slot is on its way to the present revision: it has begun to change, or the instance that is to be
-// seen ready before the next slot is touched is not ready yet.
-func (p *pass) rolling(i *projections.Instance) bool {
-	switch {
-	case i == nil:
-		return true
-	case i.Revision == p.workload.Revision:
-		return i.Phase != spec.PhaseReady
-	default:
-		return i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut
-	}
-}
-
-// revisionFor is what follows an instance that is gone: the present revision, unless another slot is just trying it. Then the old
-// one is good enough, so that never more than one slot at a time is not ready because of the roll-out.
-func (p *pass) revisionFor(i *projections.Instance) int {
-	stoppedFor := instance.Cause("")
-	if i.Stop != nil {
-		stoppedFor = i.Stop.Cause
-	}
-	switch stoppedFor {
-	case "", instance.CauseNodeLost, instance.CauseByHand:
-		if i.Revision != p.workload.Revision && p.busy > 0 {
-			return i.Revision
-		}
-	}
-	return p.workload.Revision
-}
-
-// rollOut takes the next step towards the present revision: it stops one instance of another one, unless a slot is on its way
-// already. One that is not ready goes first, since it costs nothing; then the lowest slot.
-func (p *pass) rollOut() {
-	var next *projections.Instance
-	for _, i := range p.newest {
-		if i == nil || !i.Wished() || i.End != nil || i.NodeLost || i.Revision == p.workload.Revision {
-			continue
-		}
-		if next == nil || (next.Phase == spec.PhaseReady && i.Phase != spec.PhaseReady) {
-			next = i
-		}
-	}
-	switch {
-	case next == nil:
-	case p.busy > 0:
-		p.hold(next.Slot, noTime, "revision %d waits: another slot is not ready yet", p.workload.Revision)
-	default:
-		p.stop(next, p.workload.Applied, instance.CauseRolledOut, fmt.Sprintf("revision %d takes the slot", p.workload.Revision))
-	}
 }

@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,12 +39,8 @@ func TestASlotHasAtMostOneInstanceAndARollOutTouchesOneAtATime(t *testing.T) {
 				if err := s.Commit(plan.Batch); err != nil {
 					t.Fatal(err)
 				}
-				checkRollOut(t, view, plan.Batch)
-				for slot, names := range live(s.View()) {
-					if len(names) > 1 {
-						t.Fatalf("slot %d is held by %v", slot, names)
-					}
-				}
+				checkRollOut(t, s, view, plan.Batch, 1)
+				checkSlots(t, s.View())
 				if !plan.More {
 					break
 				}
@@ -54,36 +51,73 @@ func TestASlotHasAtMostOneInstanceAndARollOutTouchesOneAtATime(t *testing.T) {
 			if again := reconciler.Reconcile(s.View(), s.Now); len(again.Batch) > 0 {
 				t.Fatalf("right after a plan was applied the next is %s", events.Line(again.Batch[0].Events[0]))
 			}
-			w, ok := s.View().Workload("default", "web")
-			for slot := range live(s.View()) {
-				if !ok || slot >= w.Replicas() {
-					t.Fatalf("slot %d is held and not wished for", slot)
-				}
+			if w, ok := s.View().Workload("default", "web"); len(live(s.View())) > 0 && (!ok || len(live(s.View())) > w.Replicas()) {
+				t.Fatalf("%d slots are held, which is more than wished for", len(live(s.View())))
 			}
 		}
 	})
 }
 
-// checkRollOut: a batch stops at most one instance for the sake of a roll-out, and only while every slot that has the new revision is ready.
-func checkRollOut(t *rapid.T, before *projections.Cluster, batch events.Batch) {
-	touched := 0
+// checkSlots: a slot is held by one instance, or by one and the successor that is to take its place once it is ready.
+func checkSlots(t *rapid.T, view *projections.Cluster) {
+	for slot, names := range live(view) {
+		if len(names) == 1 {
+			continue
+		}
+		s, _ := view.Slot("default", "web", slot)
+		newest, _ := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: s.Instance})
+		for _, name := range names {
+			i, _ := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: name})
+			n, _ := view.Node(i.Node)
+			if len(names) > 2 || !slices.Contains(names, newest.Key.Name) || (i != newest && !i.NodeLost && newest.Cause != instance.CauseDrained && newest.Cause != instance.CauseFailed && n.Drain == nil) {
+				t.Fatalf("slot %d is held by %v", slot, names)
+			}
+		}
+	}
+}
+
+// checkRollOut: when a batch stops instances for the sake of a roll-out, then no more slots are on the way to the new revision than may be
+// missing, and when one of them was ready, then enough are left that are.
+func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch events.Batch, unavailable int) {
+	after := s.View()
+	touched, wasReady := 0, false
 	for _, w := range batch {
 		for _, e := range w.Events {
-			if stop, ok := e.Data.(instance.StopRequestedV1); ok && stop.Cause == instance.CauseRolledOut {
-				touched++
+			stop, ok := e.Data.(instance.StopRequestedV1)
+			if !ok || stop.Cause != instance.CauseRolledOut {
+				continue
 			}
+			i, known := before.Instance(e.Subject.Instance())
+			if slot, _ := after.Slot("default", "web", i.Slot); slot.Instance != i.Key.Name {
+				continue // its successor is there, or it is one that is given up
+			}
+			touched++
+			wasReady = wasReady || known && i.Phase == spec.PhaseReady
 		}
 	}
 	if touched == 0 {
 		return
 	}
-	w, _ := before.Workload("default", "web")
-	for slot := range w.Replicas() {
-		s, _ := before.Slot("default", "web", slot)
-		i, ok := before.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: s.Instance})
-		if !ok || touched > 1 || (i.Revision == w.Revision && i.Phase != spec.PhaseReady) {
-			t.Fatalf("%d slots are touched while slot %d has %s, which is %s", touched, slot, s.Instance, i.Phase)
+	w, _ := after.Workload("default", "web")
+	onTheWay, available, held, stopping := 0, 0, 0, 0
+	for slot := range after.Slots("default", "web") {
+		i, ok := after.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: slot.Instance})
+		if ok && i.Wished() {
+			held++
 		}
+		switch {
+		case !ok:
+		case i.Wished() && i.Phase == spec.PhaseReady:
+			available++
+		case i.Wished() && i.Revision == w.Revision && len(live(after)[slot.Number]) < 2:
+			onTheWay++
+		case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut:
+			stopping++
+		}
+	}
+	onTheWay += min(stopping, w.Replicas()-held) // the others were given up since
+	if onTheWay > unavailable || (wasReady && available < w.Replicas()-unavailable) {
+		t.Fatalf("%d slots are touched: %d are on the way, %d of %d are ready\n%s", touched, onTheWay, available, w.Replicas(), lines(s.Events))
 	}
 }
 
@@ -116,7 +150,7 @@ func (s *theatre) happen(t *rapid.T) {
 			s.command(workload.DeleteV1{})
 		}
 	case 4, 5:
-		if i.Wished() && !i.Placed() && n.Health != projections.Left {
+		if i.Wished() && !i.Placed() && n.Health != projections.Left && !n.Cordoned {
 			s.Place(i.Key, n.Name)
 		}
 	case 6:
@@ -137,7 +171,9 @@ func (s *theatre) happen(t *rapid.T) {
 	case 10:
 		switch n.Health {
 		case projections.Healthy:
-			s.Say(nodeSubject, rapid.SampledFrom([]events.Payload{node.LostV1{}, node.LeftV1{}}).Draw(t, "gone"))
+			s.Say(nodeSubject, rapid.SampledFrom([]events.Payload{
+				node.LostV1{}, node.LeftV1{}, node.DrainingV1{}, node.DrainingV1{Deadline: s.Now.Add(time.Minute)}, node.UncordonedV1{},
+			}).Draw(t, "turn"))
 		case projections.Lost:
 			s.Say(nodeSubject, node.ReturnedV1{WasLost: true})
 		default:

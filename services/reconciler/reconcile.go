@@ -64,9 +64,15 @@ type pass struct {
 	workload *projections.Workload
 	room     int
 
-	newest []*projections.Instance // by slot, as far as the slots are wished; nil: never filled, or long forgotten
-	alive  int                     // instances that are not retired
-	busy   int                     // slots on their way to the present revision, see rolling
+	slots     []*slot        // that are to be filled, by number
+	active    map[int]*slot  // the same
+	victims   map[int]string // slots that are given up, and what spoke for each
+	alive     int            // instances that are not retired
+	limits    limits
+	available int            // slots with a ready instance
+	surging   int            // slots whose successor is on its way while the holder goes on
+	busy      int            // slots on their way to the present revision, see rolling
+	moved     map[string]int // by node that is drained, see moving
 
 	events []events.Event
 	cut    bool // the room was too small
@@ -79,27 +85,18 @@ const maxNotes = 20
 
 func (p *pass) run() {
 	w := p.workload
-	p.newest = make([]*projections.Instance, w.Replicas())
-	for i := range p.view.InstancesOf(w.Namespace, w.Name) {
-		if !i.Retired {
-			p.alive++
-		}
-		if i.Slot < len(p.newest) && (p.newest[i.Slot] == nil || p.newest[i.Slot].Attempt < i.Attempt) {
-			p.newest[i.Slot] = i
-		}
-	}
+	p.limits = limitsOf(w)
+	p.survey()
 	if p.alive > 0 {
 		for i := range p.view.InstancesOf(w.Namespace, w.Name) {
 			p.dismiss(i)
 		}
 	}
-	for _, i := range p.newest {
-		if p.rolling(i) {
-			p.busy++
-		}
+	for _, s := range p.slots {
+		p.fill(s)
 	}
-	for slot := range p.newest {
-		p.fill(slot)
+	for _, s := range p.slots {
+		p.evict(s)
 	}
 	p.rollOut()
 	if w.Deleting && !w.Deleted && p.alive == 0 {

@@ -109,7 +109,7 @@ func TestALargeWorkloadComesInSeveralBatches(t *testing.T) {
 	s.expect()
 }
 
-func TestScalingDownTakesTheHighestSlots(t *testing.T) {
+func TestScalingDownTakesTheYoungestOfTheFullestNodes(t *testing.T) {
 	s := running(t, 4)
 	s.ask(workload.ScaleV1{Replicas: 2})
 	for slot := range 4 {
@@ -117,7 +117,7 @@ func TestScalingDownTakesTheHighestSlots(t *testing.T) {
 		if i.Wished() != (slot < 2) {
 			t.Errorf("slot %d is wished for: %v", slot, i.Wished())
 		}
-		if slot >= 2 && (i.Stop.Cause != instance.CauseScaled || !strings.Contains(i.Stop.Message, "highest slots go first")) {
+		if slot >= 2 && (i.Stop.Cause != instance.CauseScaled || !strings.Contains(i.Stop.Message, "more than the 2 wished for, and its node has most of them")) {
 			t.Errorf("slot %d stops for %s: %q", slot, i.Stop.Cause, i.Stop.Message)
 		}
 	}
