@@ -31,7 +31,7 @@ func newDescribeCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			gateway, err := c.connect()
+			gateway, err := c.reader(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -39,6 +39,7 @@ func newDescribeCommand(c *cli) *cobra.Command {
 		},
 	}
 	c.addNamespaceFlag(command)
+	c.addAtFlag(command)
 	return command
 }
 

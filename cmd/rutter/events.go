@@ -41,7 +41,10 @@ survives restarts of the gateway and misses nothing.`,
 			if err := checkFormat(want.format); err != nil {
 				return err
 			}
-			gateway, err := c.connect()
+			if want.follow && c.at != "" {
+				return usagef("-f goes on with what happens and --at is a moment: leave out one of them")
+			}
+			gateway, err := c.reader(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -58,6 +61,7 @@ survives restarts of the gateway and misses nothing.`,
 	flags.StringVar(&want.filter.Instance, "instance", "", "only about this instance")
 	flags.StringVar(&want.filter.Node, "node", "", "only about this node and what is on it")
 	c.addNamespaceFlag(command)
+	c.addAtFlag(command)
 	return command
 }
 
@@ -65,7 +69,7 @@ survives restarts of the gateway and misses nothing.`,
 func (c *cli) events(ctx context.Context, gateway *client.Client, want eventsWanted) error {
 	from := want.from
 	if from == 0 && !want.follow {
-		state, err := gateway.State(ctx, 0)
+		state, err := gateway.Moment(ctx)
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/rutter-run/rutter/internal/boot"
 	"github.com/rutter-run/rutter/internal/rpc"
 	"github.com/rutter-run/rutter/projections/follow"
+	"github.com/rutter-run/rutter/projections/past"
 )
 
 // gatewayFlags are the settings of a gateway.
@@ -92,7 +93,8 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	}
 	follower := follow.New(g.client.Log())
 	a := app.New(app.Config{
-		Commands: g.client.Commands(), Log: g.client.Log(), View: follower, Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
+		Commands: g.client.Commands(), Log: g.client.Log(), View: follower,
+		Past: past.New(g.client.Log()), Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
 	})
 	api, err := httpapi.New(httpapi.Config{App: a, Tokens: tokens, Log: g.log, Metrics: metrics(), Version: version})
 	if err != nil {

@@ -45,6 +45,7 @@ What -o yaml prints of a workload can be applied again.`,
 		},
 	}
 	c.addNamespaceFlag(command)
+	c.addAtFlag(command)
 	g.flags(command)
 	command.Flags().StringVar(&g.workload, "workload", "", "instances of this workload only")
 	command.Flags().StringVar(&g.node, "node", "", "instances on this node only")
@@ -76,6 +77,7 @@ func newNodesCommand(c *cli) *cobra.Command {
 		},
 	}
 	g.flags(command)
+	c.addAtFlag(command)
 	return command
 }
 
@@ -86,7 +88,10 @@ func (c *cli) get(ctx context.Context, g getting) error {
 	if g.all && (c.namespace != "" || len(g.named) > 0) {
 		return usagef("-A is all namespaces and all names: leave out -n and names, or leave out -A")
 	}
-	gateway, err := c.connect()
+	if g.watch && c.at != "" {
+		return usagef("-w goes on with what happens and --at is a moment: leave out one of them")
+	}
+	gateway, err := c.reader(ctx)
 	if err != nil {
 		return err
 	}

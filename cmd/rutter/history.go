@@ -23,7 +23,7 @@ A workload's history includes its instances', a node's what was assigned to it.`
 			if err != nil {
 				return err
 			}
-			gateway, err := c.connect()
+			gateway, err := c.reader(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -32,6 +32,7 @@ A workload's history includes its instances', a node's what was assigned to it.`
 	}
 	command.Flags().StringVarP(&format, "output", "o", formatTable, "table, wide, json, yaml or name")
 	c.addNamespaceFlag(command)
+	c.addAtFlag(command)
 	return command
 }
 

@@ -24,6 +24,7 @@ type cli struct {
 	given     client.Config
 	config    string // path of client.json
 	namespace string
+	at        string // the moment that a read is of; empty: now
 }
 
 // The groups of the help text.
@@ -73,13 +74,14 @@ what you see now is folded from it, and so is every moment of the past.
 			root.AddCommand(command)
 		}
 	}
-	group(groupChange, newApplyCommand(c), newRunCommand(c), newScaleCommand(c), newDeleteCommand(c))
+	group(groupChange, newApplyCommand(c), newRunCommand(c), newScaleCommand(c), newDeleteCommand(c), newRestoreCommand(c), newUndoCommand(c))
 	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newStatsCommand(c), newVersionCommand(c))
-	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newReplayCommand(c))
+	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newDiffCommand(c),
+		newQueryCommand(c), newBisectCommand(c), newReplayCommand(c))
 	completions := map[string]cobra.CompletionFunc{
 		"get": c.complete(workloads, instances, nodes, operations), "describe": c.complete(workloads, instances, nodes),
 		"history": c.complete(workloads, instances, nodes), "why": c.complete(workloads, instances, nodes),
-		"scale": c.complete(workloads), "delete": c.complete(workloads),
+		"restore": c.complete(workloads), "undo": c.complete(operations), "scale": c.complete(workloads), "delete": c.complete(workloads),
 		"logs": c.complete(instances, workloads), "exec": c.complete(instances, workloads), "stats": c.complete(instances, workloads),
 	}
 	for _, command := range root.Commands() {

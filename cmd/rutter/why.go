@@ -9,6 +9,13 @@ import (
 	"github.com/rutter-run/rutter/gateway/api"
 )
 
+// The output formats of why beside the common ones.
+const (
+	formatTree    = "tree"
+	formatDOT     = "dot"
+	formatMermaid = "mermaid"
+)
+
 func newWhyCommand(c *cli) *cobra.Command {
 	var format string
 	command := &cobra.Command{
@@ -19,16 +26,14 @@ the commands, who gave them and why. It works for instances that are gone.`,
 		Example: "  rutter why instance/web-0-2\n  rutter why workload/web -o json",
 		Args:    args(1, 2, "one thing, such as instance/web-0-2"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch format {
-			case "tree", formatTable, formatWide, formatJSON, formatYAML:
-			default:
-				return usagef("output format %q: want tree, wide, json or yaml", format)
+			if err := oneOf(format, formatTree, formatWide, formatJSON, formatYAML, formatDOT, formatMermaid); err != nil {
+				return err
 			}
 			target, err := c.oneThing(args)
 			if err != nil {
 				return err
 			}
-			gateway, err := c.connect()
+			gateway, err := c.reader(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -36,16 +41,24 @@ the commands, who gave them and why. It works for instances that are gone.`,
 			if err != nil {
 				return err
 			}
-			if format == formatJSON || format == formatYAML {
+			switch format {
+			case formatJSON, formatYAML:
 				return c.printDocument(why, format)
+			case formatDOT:
+				_, err = fmt.Fprint(c.out, graphOf(why).dot(why))
+				return err
+			case formatMermaid:
+				_, err = fmt.Fprint(c.out, graphOf(why).mermaid(why))
+				return err
 			}
 			fmt.Fprintln(c.out, why.Answer)
 			c.printCauses(why.Because, "", format == formatWide)
 			return nil
 		},
 	}
-	command.Flags().StringVarP(&format, "output", "o", "tree", "tree, wide, json or yaml")
+	command.Flags().StringVarP(&format, "output", "o", formatTree, "tree, wide, json, yaml, dot (Graphviz) or mermaid")
 	c.addNamespaceFlag(command)
+	c.addAtFlag(command)
 	return command
 }
 

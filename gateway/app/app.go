@@ -14,6 +14,7 @@ import (
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/internal/rpc"
 	"github.com/rutter-run/rutter/projections/follow"
+	"github.com/rutter-run/rutter/projections/past"
 )
 
 // ImageResolver finds the digest that a tag names now.
@@ -38,6 +39,7 @@ type Config struct {
 	Commands events.Commands
 	Log      events.Log
 	View     *follow.Follower
+	Past     *past.Reader
 	Images   ImageResolver
 	Agents   AgentCaller
 	Clock    func() time.Time // time.Now where nil

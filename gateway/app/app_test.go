@@ -117,7 +117,7 @@ func TestRejectionsAreErrorsOfTheirKind(t *testing.T) {
 	require.ErrorIs(t, err, events.ErrNotFound)
 	var rejection *app.Rejection
 	require.ErrorAs(t, err, &rejection)
-	operation, err := r.App.Operation(rejection.Operation)
+	operation, err := r.App.Now().Operation(rejection.Operation)
 	require.NoError(t, err)
 	require.Equal(t, api.OperationRejected, operation.State)
 	require.Equal(t, "NotFound", operation.Code)
@@ -135,13 +135,13 @@ func TestACommandThatNobodyDecidesIsPending(t *testing.T) {
 	result, err := r.App.Apply(t.Context(), gatewaytest.By, gatewaytest.Document("web", 1), nil)
 	require.NoError(t, err)
 	require.Equal(t, api.VerdictPending, result.Verdict)
-	operation, err := r.App.Operation(result.Operation.ID)
+	operation, err := r.App.Now().Operation(result.Operation.ID)
 	require.NoError(t, err)
 	require.Equal(t, api.OperationPending, operation.State)
-	list, err := r.App.Operations(app.Page{})
+	list, err := r.App.Now().Operations(app.Page{})
 	require.NoError(t, err)
 	require.Len(t, list.Items, 1)
-	_, err = r.App.Operation("never-asked")
+	_, err = r.App.Now().Operation("never-asked")
 	require.ErrorIs(t, err, events.ErrNotFound)
 }
 
@@ -156,7 +156,7 @@ func TestACallerThatGoesAwayStopsWaiting(t *testing.T) {
 func TestStatusFollowsTheInstances(t *testing.T) {
 	r := gatewaytest.New(t, func(r *gatewaytest.Rig, _ *app.Config) { r.AutoRun = true })
 	status := func() api.WorkloadStatus {
-		w, err := r.App.Workload("default", "web")
+		w, err := r.App.Now().Workload("default", "web")
 		require.NoError(t, err)
 		return w.Status
 	}
@@ -172,10 +172,10 @@ func TestStatusFollowsTheInstances(t *testing.T) {
 	_, err := r.App.Delete(t.Context(), gatewaytest.By, "default", "web")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		_, err := r.App.Workload("default", "web")
+		_, err := r.App.Now().Workload("default", "web")
 		return errors.Is(err, events.ErrNotFound)
 	}, 10*time.Second, time.Millisecond)
-	_, err = r.App.Workload("default", "web")
+	_, err = r.App.Now().Workload("default", "web")
 	require.ErrorContains(t, err, "was deleted at 2026-03-01T")
 }
 
@@ -190,7 +190,7 @@ func TestListsSelectAndPage(t *testing.T) {
 
 	var names []string
 	for page := (app.Page{Limit: 2}); ; {
-		list, err := r.App.Workloads(app.Selection{Page: page})
+		list, err := r.App.Now().Workloads(app.Selection{Page: page})
 		require.NoError(t, err)
 		for _, w := range list.Items {
 			names = append(names, w.Metadata.Namespace+"/"+w.Metadata.Name)
@@ -202,20 +202,20 @@ func TestListsSelectAndPage(t *testing.T) {
 	}
 	require.Equal(t, []string{"default/a", "default/b", "default/c", "default/d", "default/e", "other/a"}, names)
 
-	list, err := r.App.Workloads(app.Selection{Namespace: "default", Selector: "app in (b, d)"})
+	list, err := r.App.Now().Workloads(app.Selection{Namespace: "default", Selector: "app in (b, d)"})
 	require.NoError(t, err)
 	require.Len(t, list.Items, 2)
-	_, err = r.App.Workloads(app.Selection{Selector: "=="})
+	_, err = r.App.Now().Workloads(app.Selection{Selector: "=="})
 	require.ErrorContains(t, err, "selector")
-	_, err = r.App.Workloads(app.Selection{Page: app.Page{Limit: -1}})
+	_, err = r.App.Now().Workloads(app.Selection{Page: app.Page{Limit: -1}})
 	require.ErrorContains(t, err, "limit")
-	_, err = r.App.Workloads(app.Selection{Page: app.Page{Continue: "%"}})
+	_, err = r.App.Now().Workloads(app.Selection{Page: app.Page{Continue: "%"}})
 	require.ErrorContains(t, err, "continue")
-	operations, err := r.App.Operations(app.Page{Limit: 4})
+	operations, err := r.App.Now().Operations(app.Page{Limit: 4})
 	require.NoError(t, err)
 	require.Len(t, operations.Items, 4)
 	require.Greater(t, operations.Items[0].Sequence, operations.Items[3].Sequence, "newest first")
-	more, err := r.App.Operations(app.Page{Limit: 4, Continue: operations.Continue})
+	more, err := r.App.Now().Operations(app.Page{Limit: 4, Continue: operations.Continue})
 	require.NoError(t, err)
 	require.Len(t, more.Items, 2)
 	require.Empty(t, more.Continue)
@@ -224,7 +224,7 @@ func TestListsSelectAndPage(t *testing.T) {
 func TestStateIsTheProjectionsOwn(t *testing.T) {
 	r := gatewaytest.New(t)
 	r.Apply(gatewaytest.Document("web", 2))
-	state := r.App.State()
+	state := r.App.Now().State()
 	require.Equal(t, r.View.View().Hash(), state.Hash)
 	require.Equal(t, r.View.View().Sequence(), state.Sequence)
 	require.NoError(t, r.App.CatchUp(t.Context(), state.Sequence))

@@ -42,11 +42,36 @@ func (f Filter) Validate() error {
 	return nil
 }
 
+// lastShown is the last event that a reading shows.
+func (r Reading) lastShown(ctx context.Context) (uint64, error) {
+	if r.past {
+		return r.view.Sequence(), nil
+	}
+	return r.app.Log.Last(ctx)
+}
+
+// shown leaves out what had not happened yet. sequences climb.
+func (r Reading) shown(sequences []uint64) []uint64 {
+	if !r.past {
+		return sequences
+	}
+	end, _ := slices.BinarySearch(sequences, r.view.Sequence()+1)
+	return sequences[:end]
+}
+
+func (r Reading) unheardOf(thing Thing) error {
+	if r.past {
+		return notFound("up to sequence %d the log has nothing about %s", r.view.Sequence(), thing)
+	}
+	return notFound("the log has nothing about %s: there never was one", thing)
+}
+
 // errEnough ends a reading of the log that has found what it wanted.
 var errEnough = errors.New("enough")
 
 // Events is a page of the log from a sequence on (0 and 1: the first). next is where the page after it starts, 0 at the end of the log.
-func (a *App) Events(ctx context.Context, from uint64, filter Filter, limit int) (page []events.Event, next uint64, err error) {
+func (r Reading) Events(ctx context.Context, from uint64, filter Filter, limit int) (page []events.Event, next uint64, err error) {
+	a := r.app
 	if err := filter.Validate(); err != nil {
 		return nil, 0, err
 	}
@@ -54,7 +79,7 @@ func (a *App) Events(ctx context.Context, from uint64, filter Filter, limit int)
 	if err != nil {
 		return nil, 0, err
 	}
-	last, err := a.Log.Last(ctx)
+	last, err := r.lastShown(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read events: %w", err)
 	}
@@ -133,7 +158,8 @@ func (t Thing) filter() (Filter, error) {
 
 // History is a page of all that ever happened to a thing, also to one that is long gone: a workload's includes its instances', a
 // node's what was assigned to it and what its agent reported. from and next are as in Events.
-func (a *App) History(ctx context.Context, thing Thing, from uint64, limit int) (page []events.Event, next uint64, err error) {
+func (r Reading) History(ctx context.Context, thing Thing, from uint64, limit int) (page []events.Event, next uint64, err error) {
+	a := r.app
 	filter, err := thing.filter()
 	if err != nil {
 		return nil, 0, err
@@ -146,7 +172,7 @@ func (a *App) History(ctx context.Context, thing Thing, from uint64, limit int) 
 		return nil, 0, err
 	}
 	sequences := a.trail.about(about{Namespace: filter.Namespace, Workload: filter.Workload}.workloadKey(), filter.Node)
-	sequences = slices.DeleteFunc(sequences, func(s uint64) bool { return s < from })
+	sequences = slices.DeleteFunc(r.shown(sequences), func(s uint64) bool { return s < from })
 	err = a.fetch(ctx, sequences, func(e events.Event) error {
 		if !filter.Matches(e) {
 			return nil
@@ -162,7 +188,7 @@ func (a *App) History(ctx context.Context, thing Thing, from uint64, limit int) 
 		return nil, 0, fmt.Errorf("history of %s: %w", thing, err)
 	}
 	if len(page) == 0 && from <= 1 {
-		return nil, 0, notFound("the log has nothing about %s: there never was one", thing)
+		return nil, 0, r.unheardOf(thing)
 	}
 	return page, next, nil
 }

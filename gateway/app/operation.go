@@ -112,18 +112,18 @@ func withoutDigests(data json.RawMessage) []byte {
 }
 
 // Operation is a command and what became of it.
-func (a *App) Operation(id string) (api.Operation, error) {
-	if o, ok := a.View.View().Outcome(id); ok {
+func (r Reading) Operation(id string) (api.Operation, error) {
+	if o, ok := r.view.Outcome(id); ok {
 		return operationOf(o), nil
 	}
-	if c, ok := a.pending.get(id); ok {
+	if c, ok := r.app.pending.get(id); ok && !r.past {
 		return pendingOperation(c), nil
 	}
 	return api.Operation{}, notFound("operation %s is not known to this gateway: it was never asked for, or so long ago that only `rutter events` has it", id)
 }
 
 // Operations lists the remembered commands, pending ones first, then newest first.
-func (a *App) Operations(page Page) (api.List[api.Operation], error) {
+func (r Reading) Operations(page Page) (api.List[api.Operation], error) {
 	limit, err := page.limit()
 	if err != nil {
 		return api.List[api.Operation]{}, err
@@ -132,7 +132,7 @@ func (a *App) Operations(page Page) (api.List[api.Operation], error) {
 	if err != nil {
 		return api.List[api.Operation]{}, err
 	}
-	view := a.View.View()
+	view := r.view
 	list := api.List[api.Operation]{Items: []api.Operation{}, Sequence: view.Sequence()}
 	// add reports whether the page takes more. Tens of thousands of outcomes are remembered: only a page of them becomes documents.
 	add := func(key string, operation func() api.Operation) bool {
@@ -146,8 +146,8 @@ func (a *App) Operations(page Page) (api.List[api.Operation], error) {
 		}
 		return true
 	}
-	for _, c := range a.pending.list() {
-		if _, decided := view.Outcome(c.ID); decided {
+	for _, c := range r.app.pending.list() {
+		if _, decided := view.Outcome(c.ID); decided || r.past {
 			continue
 		}
 		if o := pendingOperation(c); !add(operationKey(o), func() api.Operation { return o }) {

@@ -57,8 +57,8 @@ func (a *App) CatchUp(ctx context.Context, sequence uint64) error {
 }
 
 // Workload is one workload with its status. One that is gone is not found, and the error says when it went.
-func (a *App) Workload(namespace, name string) (api.Workload, error) {
-	view := a.View.View()
+func (r Reading) Workload(namespace, name string) (api.Workload, error) {
+	view := r.view
 	w, ok := view.Workload(namespace, name)
 	if !ok {
 		return api.Workload{}, notFound("there is no workload %s in namespace %s", name, namespace)
@@ -71,12 +71,12 @@ func (a *App) Workload(namespace, name string) (api.Workload, error) {
 }
 
 // Workloads lists workloads by namespace and name.
-func (a *App) Workloads(s Selection) (api.List[api.Workload], error) {
+func (r Reading) Workloads(s Selection) (api.List[api.Workload], error) {
 	selector, err := s.labels()
 	if err != nil {
 		return api.List[api.Workload]{}, err
 	}
-	view := a.View.View()
+	view := r.view
 	var all []*projections.Workload
 	for w := range view.Workloads() {
 		if w.Deleted || (s.Namespace != "" && w.Namespace != s.Namespace) || !selector.Matches(labels.Set(w.Document.Metadata.Labels)) {
@@ -89,20 +89,20 @@ func (a *App) Workloads(s Selection) (api.List[api.Workload], error) {
 }
 
 // Instance is one instance.
-func (a *App) Instance(namespace, name string) (api.Instance, error) {
-	i, err := a.instance(namespace, name)
+func (r Reading) Instance(namespace, name string) (api.Instance, error) {
+	i, err := r.instance(namespace, name)
 	if err != nil {
 		return api.Instance{}, err
 	}
 	return instanceOf(i), nil
 }
 
-func (a *App) instance(namespace, name string) (*projections.Instance, error) {
+func (r Reading) instance(namespace, name string) (*projections.Instance, error) {
 	key, err := InstanceKey(namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	i, ok := a.View.View().Instance(key)
+	i, ok := r.view.Instance(key)
 	if !ok {
 		return nil, notFound("there is no instance %s in namespace %s (where it once was, `rutter why instance/%s -n %s` and `rutter history` still tell)",
 			name, namespace, name, namespace)
@@ -122,12 +122,12 @@ func InstanceKey(namespace, name string) (events.InstanceKey, error) {
 }
 
 // Instances lists instances by namespace, workload and name; those that are over only where asked for.
-func (a *App) Instances(s Selection) (api.List[api.Instance], error) {
+func (r Reading) Instances(s Selection) (api.List[api.Instance], error) {
 	selector, err := s.labels()
 	if err != nil {
 		return api.List[api.Instance]{}, err
 	}
-	view := a.View.View()
+	view := r.view
 	source := view.Instances()
 	if s.Namespace != "" && s.Workload != "" {
 		source = view.InstancesOf(s.Namespace, s.Workload)
@@ -151,8 +151,8 @@ func (a *App) Instances(s Selection) (api.List[api.Instance], error) {
 }
 
 // Node is one node.
-func (a *App) Node(name string) (api.Node, error) {
-	n, ok := a.View.View().Node(name)
+func (r Reading) Node(name string) (api.Node, error) {
+	n, ok := r.view.Node(name)
 	if !ok {
 		return api.Node{}, notFound("there is no node %s", name)
 	}
@@ -160,12 +160,12 @@ func (a *App) Node(name string) (api.Node, error) {
 }
 
 // Nodes lists nodes by name; those that left only where asked for.
-func (a *App) Nodes(s Selection) (api.List[api.Node], error) {
+func (r Reading) Nodes(s Selection) (api.List[api.Node], error) {
 	selector, err := s.labels()
 	if err != nil {
 		return api.List[api.Node]{}, err
 	}
-	view := a.View.View()
+	view := r.view
 	var all []*projections.Node
 	for n := range view.Nodes() {
 		if (n.Health == projections.Left && !s.Gone) || !selector.Matches(labels.Set(n.Labels)) {
@@ -177,12 +177,12 @@ func (a *App) Nodes(s Selection) (api.List[api.Node], error) {
 	return convert(page, nodeOf), err
 }
 
-// State is the gateway's own projection in two numbers: where it is and the hash of what it holds there.
-func (a *App) State() api.State {
-	view := a.View.View()
+// State is the projection in two numbers: where it is and the hash of what it holds there.
+func (r Reading) State() api.State {
+	view := r.view
 	counts := view.Counts()
 	return api.State{
-		Sequence: view.Sequence(), Time: view.Time(), Hash: a.hashes.of(view), Version: projections.Version,
+		Sequence: view.Sequence(), Time: view.Time(), Hash: r.app.hashes.of(view), Version: projections.Version,
 		Workloads: counts.Workloads, Instances: counts.Instances, Nodes: counts.Nodes, Waiting: counts.Waiting,
 	}
 }
@@ -198,17 +198,16 @@ func convert[P, D any](page api.List[P], document func(P) D) api.List[D] {
 
 // hashes remembers the newest hash: it costs a walk over the whole state, and many ask at the same sequence.
 type hashes struct {
-	mu     sync.Mutex
-	hasher projections.Hasher
-	view   *projections.Cluster
-	hash   string
+	mu   sync.Mutex
+	view *projections.Cluster
+	hash string
 }
 
 func (h *hashes) of(view *projections.Cluster) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.view != view {
-		h.view, h.hash = view, h.hasher.Hash(view)
+		h.view, h.hash = view, view.Hash()
 	}
 	return h.hash
 }

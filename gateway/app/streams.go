@@ -94,7 +94,7 @@ func (a *App) streamed(namespace, name string, container *string) (*projections.
 }
 
 func (a *App) placed(namespace, name string) (*projections.Instance, error) {
-	i, err := a.instance(namespace, name)
+	i, err := a.Now().instance(namespace, name)
 	if err != nil {
 		return nil, err
 	}

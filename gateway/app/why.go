@@ -14,7 +14,8 @@ import (
 
 // Why tells what the present state of a thing came from: the events that made it, each with its causes, back to the commands and
 // who gave them. It works for what is long gone as well: the log forgets nothing.
-func (a *App) Why(ctx context.Context, thing Thing) (api.Why, error) {
+func (r Reading) Why(ctx context.Context, thing Thing) (api.Why, error) {
+	a := r.app
 	filter, err := thing.filter()
 	if err != nil {
 		return api.Why{}, err
@@ -24,7 +25,7 @@ func (a *App) Why(ctx context.Context, thing Thing) (api.Why, error) {
 	}
 	story := newStory()
 	known := a.trail.about(about{Namespace: filter.Namespace, Workload: filter.Workload}.workloadKey(), filter.Node)
-	err = a.fetch(ctx, known, func(e events.Event) error {
+	err = a.fetch(ctx, r.shown(known), func(e events.Event) error {
 		story.add(e)
 		return nil
 	})
@@ -42,13 +43,13 @@ func (a *App) Why(ctx context.Context, thing Thing) (api.Why, error) {
 		}
 		story.giveUp(missing)
 	}
-	view := a.View.View()
+	view := r.view
 	roots := story.roots(thing.Kind, filter)
 	if thing.Kind == events.AggregateWorkload {
 		roots = append(roots, story.troubles(view, filter)...)
 	}
 	if len(roots) == 0 {
-		return api.Why{}, notFound("the log has nothing about %s: there never was one", thing)
+		return api.Why{}, r.unheardOf(thing)
 	}
 	return api.Why{Thing: thing.String(), Answer: answerOf(view, thing, story.own(filter)), Because: story.tree(roots)}, nil
 }

@@ -49,7 +49,7 @@ func replaced(t *testing.T) *gatewaytest.Rig {
 
 func TestWhyLeadsFromAReplacementToTheLossAndToWhoApplied(t *testing.T) {
 	r := replaced(t)
-	why, err := r.App.Why(t.Context(), app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "web-0-2"})
+	why, err := r.App.Now().Why(t.Context(), app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "web-0-2"})
 	require.NoError(t, err)
 	require.Contains(t, why.Answer, "instance/default/web-0-2 is Ready on node n2 since 2026-03-01")
 	require.Equal(t, `report/n2/default/web/web-0-2 started main, run 1, process 4242
@@ -64,7 +64,7 @@ func TestWhyLeadsFromAReplacementToTheLossAndToWhoApplied(t *testing.T) {
 func TestWhyWorksForWhatIsGone(t *testing.T) {
 	r := replaced(t)
 	thing := app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "web-0-1"}
-	why, err := r.App.Why(t.Context(), thing)
+	why, err := r.App.Now().Why(t.Context(), thing)
 	require.NoError(t, err)
 	require.Contains(t, why.Answer, "web-0-1 is Lost on node n1")
 	require.Equal(t, `instance/default/web/web-0-1 retired: Lost
@@ -81,9 +81,9 @@ report/n1/default/web/web-0-1 started main, run 1, process 4242
 		key := gatewaytest.Key("web", 0, attempt)
 		r.Request(key, 0, attempt, instance.CauseFailed, "", "")
 	}
-	_, err = r.App.Instance("default", "web-0-1")
+	_, err = r.App.Now().Instance("default", "web-0-1")
 	require.ErrorIs(t, err, events.ErrNotFound)
-	why, err = r.App.Why(t.Context(), thing)
+	why, err = r.App.Now().Why(t.Context(), thing)
 	require.NoError(t, err)
 	require.Contains(t, why.Answer, "instance/default/web-0-1 is gone since 2026-03-01")
 	require.Contains(t, text(why.Because, ""), "node/n1 lost")
@@ -96,7 +96,7 @@ func TestWhyOfAWorkloadGoesIntoItsTroubles(t *testing.T) {
 	key := gatewaytest.Key("web", 0, 1)
 	requested := r.Request(key, 0, 1, instance.CauseApplied, "", w.Applied.ID)
 	r.Say(events.UnplacedSubject(key), requested, "", unplaced.UnplaceableV1{Nodes: 3, Reasons: []unplaced.Reason{{Filter: "resources", Detail: "memory", Nodes: 3}}})
-	why, err := r.App.Why(t.Context(), app.Thing{Kind: events.AggregateWorkload, Namespace: "default", Name: "web"})
+	why, err := r.App.Now().Why(t.Context(), app.Thing{Kind: events.AggregateWorkload, Namespace: "default", Name: "web"})
 	require.NoError(t, err)
 	require.Contains(t, why.Answer, "workload/default/web is Degraded: 0 of 1 instances are ready")
 	require.Contains(t, text(why.Because, ""), "unplaceable: 0 of 3 nodes fit: 3 memory\n  instance/default/web/web-0-1 requested")
@@ -104,7 +104,7 @@ func TestWhyOfAWorkloadGoesIntoItsTroubles(t *testing.T) {
 
 func TestWhyOfANode(t *testing.T) {
 	r := replaced(t)
-	why, err := r.App.Why(t.Context(), app.Thing{Kind: events.AggregateNode, Name: "n1"})
+	why, err := r.App.Now().Why(t.Context(), app.Thing{Kind: events.AggregateNode, Name: "n1"})
 	require.NoError(t, err)
 	require.Contains(t, why.Answer, "node/n1 is Lost")
 	require.Equal(t, "node/n1 lost after 15s of silence\n", text(why.Because, ""))
@@ -112,9 +112,9 @@ func TestWhyOfANode(t *testing.T) {
 
 func TestWhyOfWhatNeverWasIsNotFound(t *testing.T) {
 	r := replaced(t)
-	_, err := r.App.Why(t.Context(), app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "db-0-1"})
+	_, err := r.App.Now().Why(t.Context(), app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "db-0-1"})
 	require.ErrorIs(t, err, events.ErrNotFound)
-	_, err = r.App.Why(t.Context(), app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "db"})
+	_, err = r.App.Now().Why(t.Context(), app.Thing{Kind: events.AggregateInstance, Namespace: "default", Name: "db"})
 	require.ErrorContains(t, err, "<workload>-<slot>-<attempt>")
 }
 
@@ -122,7 +122,7 @@ func TestHistoryTellsEverythingInOrderAndInPages(t *testing.T) {
 	r := replaced(t)
 	lines := func(thing app.Thing, limit int) (all []string) {
 		for from := uint64(0); ; {
-			page, next, err := r.App.History(t.Context(), thing, from, limit)
+			page, next, err := r.App.Now().History(t.Context(), thing, from, limit)
 			require.NoError(t, err)
 			for _, e := range page {
 				all = append(all, string(e.Subject.Aggregate())+" "+e.Data.WireType())
@@ -145,7 +145,7 @@ func TestHistoryTellsEverythingInOrderAndInPages(t *testing.T) {
 		"node run.rutter.node.joined.v1", "node run.rutter.node.ready.v1", "ledger run.rutter.ledger.assigned.v1",
 		"report run.rutter.report.created.v1", "report run.rutter.report.started.v1", "node run.rutter.node.lost.v1",
 	}, lines(app.Thing{Kind: events.AggregateNode, Name: "n1"}, 0))
-	_, _, err := r.App.History(t.Context(), app.Thing{Kind: events.AggregateNode, Name: "n9"}, 0, 0)
+	_, _, err := r.App.Now().History(t.Context(), app.Thing{Kind: events.AggregateNode, Name: "n9"}, 0, 0)
 	require.ErrorIs(t, err, events.ErrNotFound)
 }
 
@@ -155,7 +155,7 @@ func TestEventsArePagedAndFiltered(t *testing.T) {
 	require.NoError(t, err)
 	var sequences []uint64
 	for from := uint64(1); ; {
-		page, next, err := r.App.Events(t.Context(), from, app.Filter{}, 3)
+		page, next, err := r.App.Now().Events(t.Context(), from, app.Filter{}, 3)
 		require.NoError(t, err)
 		for _, e := range page {
 			sequences = append(sequences, e.Sequence)
@@ -169,14 +169,14 @@ func TestEventsArePagedAndFiltered(t *testing.T) {
 	}
 	require.Len(t, sequences, int(last))
 
-	page, next, err := r.App.Events(t.Context(), 0, app.Filter{Aggregates: []events.Aggregate{events.AggregateNode}, Node: "n1"}, 0)
+	page, next, err := r.App.Now().Events(t.Context(), 0, app.Filter{Aggregates: []events.Aggregate{events.AggregateNode}, Node: "n1"}, 0)
 	require.NoError(t, err)
 	require.Zero(t, next)
 	require.Len(t, page, 3)
 	require.IsType(t, node.LostV1{}, page[2].Data)
-	_, _, err = r.App.Events(t.Context(), 0, app.Filter{Aggregates: []events.Aggregate{"pod"}}, 0)
+	_, _, err = r.App.Now().Events(t.Context(), 0, app.Filter{Aggregates: []events.Aggregate{"pod"}}, 0)
 	require.ErrorContains(t, err, "aggregate")
-	page, _, err = r.App.Events(t.Context(), last+1, app.Filter{}, 0)
+	page, _, err = r.App.Now().Events(t.Context(), last+1, app.Filter{}, 0)
 	require.NoError(t, err)
 	require.Empty(t, page)
 }

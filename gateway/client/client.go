@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,6 +27,7 @@ type Client struct {
 	token    string
 	http     *http.Client
 	registry *events.Registry
+	moment   string // every read is of it; empty: of now
 }
 
 // New makes a client. It does not connect yet.
@@ -44,6 +46,14 @@ func New(config Config) (*Client, error) {
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8,
 	}
 	return &Client{base: base, token: config.Token, http: &http.Client{Transport: transport}, registry: catalog.New()}, nil
+}
+
+// At is a client whose reads are all of one moment: a sequence, a time (RFC 3339) or how long ago (-15m), which the gateway works out anew for
+// each request; [Client.Moment] turns it into a sequence once. Empty is now.
+func (c *Client) At(moment string) *Client {
+	then := *c
+	then.moment = moment
+	return &then
 }
 
 // Address is the gateway's.
@@ -121,7 +131,14 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 func (c *Client) once(ctx context.Context, call call) (*http.Response, error) {
 	address := *c.base
 	address.Path += call.path
-	address.RawQuery = call.query.Encode()
+	query := maps.Clone(call.query)
+	if c.moment != "" && call.method == http.MethodGet {
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("at", c.moment)
+	}
+	address.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, call.method, address.String(), bytes.NewReader(call.body))
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", call.method, call.path, err)

@@ -50,7 +50,9 @@ func (r *Rig) Request(key events.InstanceKey, slot, attempt int, cause instance.
 func (r *Rig) Start(key events.InstanceKey, nodeName, requested string) (started string) {
 	i, ok := r.View.View().Instance(key)
 	if !ok {
-		r.t.Errorf("no instance %s", key)
+		if r.ctx.Err() == nil {
+			r.t.Errorf("no instance %s", key)
+		}
 		return ""
 	}
 	n, _ := r.View.View().Node(nodeName)

@@ -24,6 +24,7 @@ import (
 	"github.com/rutter-run/rutter/gateway/app"
 	"github.com/rutter-run/rutter/internal/rpc"
 	"github.com/rutter-run/rutter/projections/follow"
+	"github.com/rutter-run/rutter/projections/past"
 )
 
 // Begin is when a rig's first event happens; each further one is a second later.
@@ -43,6 +44,7 @@ type Rig struct {
 	Undecided bool
 
 	t        *testing.T
+	ctx      context.Context // done when the test is over: what is still being played then ends
 	mu       sync.Mutex
 	sequence int
 }
@@ -53,12 +55,13 @@ func New(t *testing.T, options ...func(*Rig, *app.Config)) *Rig {
 	registry := catalog.New()
 	r := &Rig{t: t, Log: memlog.New(registry), Commands: memlog.NewCommands(registry, memlog.Faults{}), Agents: &Agents{}}
 	r.View = follow.New(r.Log)
-	config := app.Config{Commands: r.Commands, Log: r.Log, View: r.View, Images: Images{}, Agents: r.Agents, Clock: r.tick}
+	config := app.Config{Commands: r.Commands, Log: r.Log, View: r.View, Past: past.New(r.Log), Images: Images{}, Agents: r.Agents, Clock: r.tick}
 	for _, option := range options {
 		option(r, &config)
 	}
 	r.App = app.New(config)
 	ctx, cancel := context.WithCancel(context.Background())
+	r.ctx = ctx
 	var running sync.WaitGroup
 	running.Go(func() { ended(t, r.View.Run(ctx)) })
 	running.Go(func() { ended(t, r.App.Run(ctx)) })
@@ -101,7 +104,7 @@ func (r *Rig) say(e events.Event) string {
 		r.t.Errorf("append %s: %v", e.ID, err)
 		return ""
 	}
-	if _, err := r.View.WaitFor(context.Background(), sequence); err != nil {
+	if _, err := r.View.WaitFor(r.ctx, sequence); err != nil && r.ctx.Err() == nil {
 		r.t.Error(err)
 	}
 	return e.ID
@@ -192,7 +195,7 @@ func (r *Rig) record(c events.Command, subject events.Subject, what []events.Pay
 		r.t.Errorf("decide %s: %v", c.ID, err)
 		return
 	}
-	if _, err := r.View.WaitFor(context.Background(), sequence); err != nil {
+	if _, err := r.View.WaitFor(r.ctx, sequence); err != nil && r.ctx.Err() == nil {
 		r.t.Error(err)
 	}
 }

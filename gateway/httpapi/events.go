@@ -30,6 +30,10 @@ func (a *API) getEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	from, limit := pageStart(&q)
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if isPast(r) {
+			a.fail(w, r, notOfThePast("an event stream goes on with what happens"))
+			return
+		}
 		if last := r.Header.Get("Last-Event-ID"); last != "" {
 			sequence, err := strconv.ParseUint(last, 10, 64)
 			if err != nil {
@@ -52,7 +56,7 @@ func (a *API) getEvents(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	page, next, err := a.App.Events(r.Context(), from, filter, limit)
+	page, next, err := readingOf(a, r).Events(r.Context(), from, filter, limit)
 	a.eventPage(w, r, page, next, err)
 }
 
@@ -73,14 +77,14 @@ func (a *API) getHistory(kind events.Aggregate) http.HandlerFunc {
 			a.fail(w, r, err)
 			return
 		}
-		page, next, err := a.App.History(r.Context(), thingOf(r, kind), from, limit)
+		page, next, err := readingOf(a, r).History(r.Context(), thingOf(r, kind), from, limit)
 		a.eventPage(w, r, page, next, err)
 	}
 }
 
 func (a *API) getWhy(kind events.Aggregate) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		why, err := a.App.Why(r.Context(), thingOf(r, kind))
+		why, err := readingOf(a, r).Why(r.Context(), thingOf(r, kind))
 		a.answer(w, r, why, err)
 	}
 }
@@ -95,7 +99,7 @@ func (a *API) eventPage(w http.ResponseWriter, r *http.Request, page []events.Ev
 		a.fail(w, r, err)
 		return
 	}
-	list := api.List[json.RawMessage]{Items: make([]json.RawMessage, len(page)), Sequence: a.App.View.View().Sequence()}
+	list := api.List[json.RawMessage]{Items: make([]json.RawMessage, len(page)), Sequence: readingOf(a, r).Sequence()}
 	for i, e := range page {
 		list.Items[i] = cloudEvent(e)
 	}

@@ -17,12 +17,14 @@ import (
 
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/gateway/api"
+	"github.com/rutter-run/rutter/gateway/app"
 )
 
 // request is what is known of a request beside HTTP.
 type request struct {
-	id    string
-	token Token
+	id      string
+	token   Token
+	reading *app.Reading // of the moment that was asked for; nil: now
 }
 
 type requestKey struct{}

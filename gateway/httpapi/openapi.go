@@ -59,7 +59,7 @@ func endpoints() []endpoint {
 		{"GET", "/metrics", "metrics", "Metrics for Prometheus", "health", nil, ok("text/plain"), true},
 		{"GET", "/v1/openapi.json", "getOpenAPI", "This document", "health", nil, ok("application/json"), true},
 		{"GET", "/v1/version", "getVersion", "What serves", "health", nil, ok(api.Version{}), false},
-		{"GET", "/v1/state", "getState", "Sequence and hash of the gateway's projection", "log", caughtUpTo{}, ok(api.State{}), false},
+		{"GET", "/v1/state", "getState", "Sequence and hash of the gateway's projection", "log", getState{}, ok(api.State{}), false},
 
 		{"GET", "/v1/workloads", "listAllWorkloads", "Workloads of all namespaces", "workloads", listAll{}, ok(api.List[api.Workload]{}), false},
 		{"GET", wl, "listWorkloads", "Workloads of a namespace", "workloads", listIn{}, ok(api.List[api.Workload]{}), false},
@@ -77,7 +77,7 @@ func endpoints() []endpoint {
 		{"GET", in + "/{name}/why", "getInstanceWhy", "What its present state came from", "log", getNamed{}, ok(api.Why{}), false},
 		{"GET", in + "/{name}/logs", "getLogs", "The log of a container, as text or (Accept: application/x-ndjson) one LogLine a line", "instances",
 			readLogs{}, ok([]any{"text/plain", content{ndjson, api.LogLine{}}}), false},
-		{"GET", in + "/{name}/stats", "getStats", "What an instance's containers use now", "instances", getNamed{}, ok(api.Stats{}), false},
+		{"GET", in + "/{name}/stats", "getStats", "What an instance's containers use now", "instances", getStats{}, ok(api.Stats{}), false},
 		{"GET", in + "/{name}/exec", "exec", "Run a process in a container, over a WebSocket (subprotocol " + api.ExecProtocol + ") of binary messages whose first byte is the channel: " +
 			"0 stdin, 1 stdout, 2 stderr, 3 resize {width,height}, 4 exit {code,error}, 5 end of stdin", "instances",
 			runExec{}, map[int]any{http.StatusSwitchingProtocols: "application/octet-stream"}, false},
@@ -89,6 +89,12 @@ func endpoints() []endpoint {
 
 		{"GET", "/v1/operations", "listOperations", "Commands and what became of them, newest first", "log", listOperations{}, ok(api.List[api.Operation]{}), false},
 		{"GET", "/v1/operations/{id}", "getOperation", "A command and what became of it", "log", getOperation{}, ok(api.Operation{}), false},
+		{"POST", "/v1/operations/{id}/undo", "undoOperation", "Change back what one operation changed, as new events", "past", postUndo{}, ok(api.Restored{}), false},
+		{"GET", "/v1/moment", "getMoment", "The last event that had happened at a moment", "past", getState{}, ok(api.Moment{}), false},
+		{"GET", "/v1/diff", "getDiff", "What changed between two moments", "past", getDiff{}, ok(api.Diff{}), false},
+		{"POST", "/v1/query", "query", "The value of an expression (CEL) over the state at a moment", "past", api.Query{}, ok(api.QueryResult{}), false},
+		{"POST", "/v1/bisect", "bisect", "Find the event that made a predicate false", "past", api.Bisect{}, ok(api.BisectResult{}), false},
+		{"POST", "/v1/restore", "restore", "Wish again for what was wished for at a moment, as new events", "past", postRestore{}, ok(api.Restored{}), false},
 		{"GET", "/v1/events", "getEvents", "A page of the event log, or (Accept: text/event-stream) server-sent events of it and of what comes", "log", readEvents{},
 			ok([]any{api.List[cloudEventDocument]{}, content{"text/event-stream", cloudEventDocument{}}}), false},
 	}

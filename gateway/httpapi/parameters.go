@@ -16,6 +16,9 @@ type (
 	caughtUpTo struct {
 		Sequence uint64 `query:"sequence" description:"wait until the gateway has folded this sequence, so that you read what you wrote"`
 	}
+	atMoment struct {
+		At string `query:"at" description:"the state at this moment instead of now: a sequence, an RFC 3339 time, or how long ago (-15m)"`
+	}
 	paged struct {
 		Limit    int    `query:"limit" minimum:"1" maximum:"5000" description:"most items of a page"`
 		Continue string `query:"continue" description:"continue of the page before"`
@@ -36,15 +39,41 @@ type (
 		inNamespace
 		named
 		caughtUpTo
+		atMoment
 	}
 	getNode struct {
 		named
 		caughtUpTo
+		atMoment
+	}
+	getStats struct {
+		inNamespace
+		named
+		caughtUpTo
+	}
+	getState struct {
+		caughtUpTo
+		atMoment
+	}
+	getDiff struct {
+		From      string `query:"from" required:"true" description:"the earlier moment: a sequence, an RFC 3339 time, or how long ago (-15m)"`
+		To        string `query:"to" description:"the later one; now where absent"`
+		Namespace string `query:"namespace" description:"of this namespace only"`
+	}
+	postRestore struct {
+		keyed
+		api.Restore
+	}
+	postUndo struct {
+		ID string `path:"id"`
+		keyed
+		api.Undo
 	}
 	listAll struct {
 		selected
 		paged
 		caughtUpTo
+		atMoment
 	}
 	listIn struct {
 		inNamespace
@@ -84,11 +113,13 @@ type (
 		named
 		ranged
 		paged
+		atMoment
 	}
 	nodeHistory struct {
 		named
 		ranged
 		paged
+		atMoment
 	}
 	readLogs struct {
 		inNamespace
@@ -111,14 +142,17 @@ type (
 	listOperations struct {
 		paged
 		caughtUpTo
+		atMoment
 	}
 	getOperation struct {
 		ID string `path:"id"`
 		caughtUpTo
+		atMoment
 	}
 	readEvents struct {
 		ranged
 		paged
+		atMoment
 		Aggregate   []string `query:"aggregate" collectionFormat:"csv" description:"workload, instance, ledger, unplaced, node, report, command"`
 		Namespace   string   `query:"namespace"`
 		Workload    string   `query:"workload"`

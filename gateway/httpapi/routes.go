@@ -29,7 +29,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/openapi.json", a.getOpenAPI)
 
 	r.Group(func(r chi.Router) { // whoever may look
-		r.Use(a.authenticate(RoleViewer), a.caughtUp)
+		r.Use(a.authenticate(RoleViewer), a.caughtUp, a.atMoment)
 		r.Get("/v1/version", a.getVersion)
 		r.Get("/v1/state", a.getState)
 		r.Get("/v1/workloads", a.listWorkloads)
@@ -42,8 +42,8 @@ func (a *API) routes() chi.Router {
 		r.Get("/v1/namespaces/{namespace}/instances/{name}", a.getInstance)
 		r.Get("/v1/namespaces/{namespace}/instances/{name}/history", a.getHistory(events.AggregateInstance))
 		r.Get("/v1/namespaces/{namespace}/instances/{name}/why", a.getWhy(events.AggregateInstance))
-		r.Get("/v1/namespaces/{namespace}/instances/{name}/logs", a.getLogs)
-		r.Get("/v1/namespaces/{namespace}/instances/{name}/stats", a.getStats)
+		r.Get("/v1/namespaces/{namespace}/instances/{name}/logs", a.onlyNow(a.getLogs))
+		r.Get("/v1/namespaces/{namespace}/instances/{name}/stats", a.onlyNow(a.getStats))
 		r.Get("/v1/nodes", a.listNodes)
 		r.Get("/v1/nodes/{name}", a.getNode)
 		r.Get("/v1/nodes/{name}/history", a.getHistory(events.AggregateNode))
@@ -51,6 +51,10 @@ func (a *API) routes() chi.Router {
 		r.Get("/v1/operations", a.listOperations)
 		r.Get("/v1/operations/{id}", a.getOperation)
 		r.Get("/v1/events", a.getEvents)
+		r.Get("/v1/moment", a.getMoment)
+		r.Get("/v1/diff", a.getDiff)
+		r.Post("/v1/query", a.postQuery)
+		r.Post("/v1/bisect", a.postBisect)
 	})
 	r.Group(func(r chi.Router) { // whoever may change workloads
 		r.Use(a.authenticate(RoleOperator), a.caughtUp)
@@ -58,6 +62,8 @@ func (a *API) routes() chi.Router {
 		r.Delete("/v1/namespaces/{namespace}/workloads/{name}", a.deleteWorkload)
 		r.Post("/v1/namespaces/{namespace}/workloads/{name}/scale", a.scaleWorkload)
 		r.Get("/v1/namespaces/{namespace}/instances/{name}/exec", a.exec)
+		r.Post("/v1/restore", a.postRestore)
+		r.Post("/v1/operations/{id}/undo", a.postUndo)
 	})
 	return r
 }
@@ -77,7 +83,7 @@ func (a *API) getVersion(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) getState(w http.ResponseWriter, r *http.Request) {
-	document(w, http.StatusOK, a.App.State())
+	document(w, http.StatusOK, readingOf(a, r).State())
 }
 
 func (a *API) getOpenAPI(w http.ResponseWriter, _ *http.Request) {

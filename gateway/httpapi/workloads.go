@@ -114,32 +114,34 @@ func (a *API) deleteWorkload(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) getWorkload(w http.ResponseWriter, r *http.Request) {
-	workload, err := a.App.Workload(chi.URLParam(r, "namespace"), chi.URLParam(r, "name"))
-	if err == nil {
+	workload, err := readingOf(a, r).Workload(chi.URLParam(r, "namespace"), chi.URLParam(r, "name"))
+	if err == nil && !isPast(r) {
 		w.Header().Set("ETag", strconv.Quote(strconv.Itoa(workload.Status.Revision)))
 	}
 	a.answer(w, r, workload, err)
 }
 
 func (a *API) listWorkloads(w http.ResponseWriter, r *http.Request) {
-	listed(a, w, r, a.App.Workloads)
+	listed(a, w, r, readingOf(a, r).Workloads)
 }
 
 func (a *API) getInstance(w http.ResponseWriter, r *http.Request) {
-	instance, err := a.App.Instance(chi.URLParam(r, "namespace"), chi.URLParam(r, "name"))
+	instance, err := readingOf(a, r).Instance(chi.URLParam(r, "namespace"), chi.URLParam(r, "name"))
 	a.answer(w, r, instance, err)
 }
 
 func (a *API) listInstances(w http.ResponseWriter, r *http.Request) {
-	listed(a, w, r, a.App.Instances)
+	listed(a, w, r, readingOf(a, r).Instances)
 }
 
 func (a *API) getNode(w http.ResponseWriter, r *http.Request) {
-	node, err := a.App.Node(chi.URLParam(r, "name"))
+	node, err := readingOf(a, r).Node(chi.URLParam(r, "name"))
 	a.answer(w, r, node, err)
 }
 
-func (a *API) listNodes(w http.ResponseWriter, r *http.Request) { listed(a, w, r, a.App.Nodes) }
+func (a *API) listNodes(w http.ResponseWriter, r *http.Request) {
+	listed(a, w, r, readingOf(a, r).Nodes)
+}
 
 // listed answers a page of a collection.
 func listed[T any](a *API, w http.ResponseWriter, r *http.Request, list func(app.Selection) (api.List[T], error)) {
@@ -157,7 +159,7 @@ func listed[T any](a *API, w http.ResponseWriter, r *http.Request, list func(app
 }
 
 func (a *API) getOperation(w http.ResponseWriter, r *http.Request) {
-	operation, err := a.App.Operation(chi.URLParam(r, "id"))
+	operation, err := readingOf(a, r).Operation(chi.URLParam(r, "id"))
 	a.answer(w, r, operation, err)
 }
 
@@ -168,6 +170,6 @@ func (a *API) listOperations(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	list, err := a.App.Operations(page)
+	list, err := readingOf(a, r).Operations(page)
 	a.answer(w, r, list, err)
 }
