@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// Service names of the deciders, as they stand in subjects, leases and credentials.
+// Service names, as they stand in subjects, leases and credentials.
 const (
 	ServiceReconciler = "reconciler"
 	ServiceScheduler  = "scheduler"
 	ServiceNodeHealth = "node-health"
 	ServiceGateway    = "gateway"
+	ServiceAuditor    = "auditor"
 )
 
 // Command is an intent that waits for a decision. Its outcome is an event on [CommandSubject] of the service that decided,

@@ -30,8 +30,8 @@ func newInitCommand() *cobra.Command {
 		Long: `Make what a deployment over several machines needs, once: the keys that the NATS servers trust, credentials for each service,
 a join token for nodes, certificates for the hosts named, and a token for the first administrator. What is there is kept.
 
-Copy to a NATS server *.jwt, ca.pem, server.pem, server-key.pem and admin.creds (never ca-key.pem); to a service its own .creds and ca.pem; to node-health nodes.nk as well; to a
-node join.token and ca.pem. Keep operator.nk and rutter.nk away from all of them.`,
+Copy to a NATS server *.jwt, ca.pem, server.pem, server-key.pem and admin.creds (never ca-key.pem); to a service its own .creds and ca.pem; to node-health nodes.nk as well; to
+the auditor auditor.key; to a node join.token and ca.pem; auditor.vkey to whoever checks the log. Keep operator.nk and rutter.nk away from all of them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := initDeployment(dir, hosts, gateway, filepath.Join(dir, "client.json")); err != nil {

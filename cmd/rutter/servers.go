@@ -17,7 +17,7 @@ import (
 func serverCommands() []*cobra.Command {
 	servers := []*cobra.Command{
 		newUpCommand(), newNATSCommand(), newGatewayCommand(), newReconcilerCommand(), newSchedulerCommand(), newNodeHealthCommand(),
-		newAgentdCommand(),
+		newAuditorCommand(), newAgentdCommand(),
 	}
 	return append(servers, newInitCommand(), newNodeResetCommand(), newConfigCommand(servers), newShimCommand(), newBenchCommand())
 }
@@ -79,7 +79,7 @@ func newConfigCommand(servers []*cobra.Command) *cobra.Command {
 			}
 			i := slices.IndexFunc(servers, func(s *cobra.Command) bool { return s.Name() == args[0] })
 			if i < 0 {
-				return usagef("%q is no server command: want up, nats, gateway, reconciler, scheduler, node-health or agentd", args[0])
+				return usagef("%q is no server command: want up, nats, gateway, reconciler, scheduler, node-health, auditor or agentd", args[0])
 			}
 			server := servers[i]
 			if err := server.ParseFlags(args[1:]); err != nil {

@@ -31,6 +31,7 @@ type upFlags struct {
 	health string
 	timing nodehealth.Timing
 	agent  agentFlags
+	audit  auditorFlags
 	door   gatewayFlags
 }
 
@@ -42,6 +43,7 @@ func newUpCommand() *cobra.Command {
 		flags.StringVar(&f.health, "health-address", "", "serve the reconciler's /livez, /readyz, /metrics and /state here")
 		timingFlags(&f.timing, flags)
 		f.agent.define(flags)
+		f.audit.define(flags)
 		f.door.define(flags)
 	}
 	long := `Run a whole cluster of one node in this process: the log, every service and an agent, all on loopback, with credentials of their own.
@@ -121,6 +123,7 @@ func (u *upParts) deciders(ctx context.Context) error {
 		{events.ServiceReconciler, buildReconciler, nil},
 		{events.ServiceScheduler, buildScheduler, nil},
 		{events.ServiceNodeHealth, buildNodeHealth(u.flags.timing), admit(u.keys, u.log(events.ServiceNodeHealth))},
+		{events.ServiceAuditor, u.flags.audit.build(func() string { return u.keys }), nil},
 	} {
 		nc, client, err := u.connect(ctx, s.user)
 		if err != nil {

@@ -32,16 +32,19 @@ func (c *chunk) release() {
 }
 
 // decoder turns messages into events; one for each goroutine.
-type decoder struct{ events *cloudevent.Decoder }
+type decoder struct {
+	events *cloudevent.Decoder
+	client *Client
+}
 
-func newDecoder(registry *events.Registry) *decoder {
-	return &decoder{events: cloudevent.NewDecoder(registry)}
+func newDecoder(client *Client) *decoder {
+	return &decoder{events: cloudevent.NewDecoder(client.registry), client: client}
 }
 
 func (d *decoder) decode(c *chunk) {
 	for _, m := range c.messages {
 		e := d.events.Event(m.msg.Subject, cloudevent.Header(m.msg.Header), m.msg.Data)
-		e.Sequence, e.Recorded = m.sequence, m.stored
+		e.Sequence, e.Recorded = m.sequence, d.client.recorded(m.sequence, m.stored, m.msg.Header)
 		c.events = append(c.events, e)
 	}
 }
@@ -50,11 +53,11 @@ func (d *decoder) decode(c *chunk) {
 type decoding struct{ done sync.WaitGroup }
 
 // startDecoding decodes what comes through work until ctx is done.
-func startDecoding(ctx context.Context, registry *events.Registry, work <-chan *chunk) *decoding {
+func startDecoding(ctx context.Context, client *Client, work <-chan *chunk) *decoding {
 	var d decoding
 	for range runtime.GOMAXPROCS(0) {
 		d.done.Go(func() {
-			own := newDecoder(registry)
+			own := newDecoder(client)
 			for {
 				select {
 				case c := <-work:

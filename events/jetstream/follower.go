@@ -32,6 +32,9 @@ type follower struct {
 	from     start    // of the next consumer
 	toEnd    bool     // return at the present end of the history
 	tail     uint64   // sequence of the last event that was there when the consumer was made; 0 with patterns
+
+	// raw, where not nil, takes the messages as they are stored instead of events.
+	raw func(events.Record, uint64) error
 }
 
 func (l *Log) follower(filter string, from start, toEnd bool) *follower {
@@ -119,6 +122,7 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 		return err
 	}
 	in := newIntake(ctx, cancel, f.client.nc, f.tail)
+	in.raw = f.raw != nil
 	inbox := f.client.nc.NewInbox()
 	sub, err := f.client.nc.Subscribe(inbox, in.receive)
 	if err != nil {
@@ -169,18 +173,20 @@ func (f *follower) lookAhead(ctx context.Context) (err error) {
 // drain hands decoded events to handle until the consumer is lost.
 func (f *follower) drain(ctx context.Context, in *intake, changed <-chan nats.Status, handle func(events.Event, uint64) error) error {
 	decoding, stop := context.WithCancel(ctx)
-	workers := startDecoding(decoding, f.client.registry, in.work)
+	workers := startDecoding(decoding, f.client, in.work)
 	defer workers.wait()
 	defer stop()
-	own := newDecoder(f.client.registry)
+	own := newDecoder(f.client)
 	watchdog := time.NewTicker(idleHeartbeat)
 	defer watchdog.Stop()
 	for {
 		select {
 		case c := <-in.ordered:
-			if c.inline {
+			switch {
+			case f.raw != nil:
+			case c.inline:
 				own.decode(c)
-			} else {
+			default:
 				select {
 				case <-c.decoded:
 				case <-ctx.Done():
@@ -205,6 +211,9 @@ func (f *follower) drain(ctx context.Context, in *intake, changed <-chan nats.St
 
 // hand calls handle for each event of a chunk.
 func (f *follower) hand(ctx context.Context, in *intake, c *chunk, handle func(events.Event, uint64) error) error {
+	if f.raw != nil {
+		return f.handRaw(ctx, in, c)
+	}
 	for i := range c.events {
 		e := &c.events[i]
 		if err := handle(*e, f.pending(in, c, i)); err != nil {
@@ -224,14 +233,14 @@ func (f *follower) hand(ctx context.Context, in *intake, c *chunk, handle func(e
 // pending is how many events follow the one at index i: as many as there were when the consumer was made, and after those as many as
 // have arrived.
 func (f *follower) pending(in *intake, c *chunk, i int) uint64 {
-	sequence := c.events[i].Sequence
+	sequence := c.messages[i].sequence
 	if sequence < f.tail {
 		return max(f.tail-sequence, c.messages[i].pending)
 	}
 	if len(f.patterns) > 0 && c.messages[i].pending > 0 {
 		return c.messages[i].pending
 	}
-	if rest := len(c.events) - 1 - i; rest > 0 {
+	if rest := len(c.messages) - 1 - i; rest > 0 {
 		return uint64(rest)
 	}
 	return in.waiting()

@@ -24,6 +24,7 @@ type intake struct {
 	lost context.CancelCauseFunc
 	nc   *nats.Conn
 
+	raw       bool        // nothing is to be decoded
 	tail      uint64      // sequence from which on nothing is held back to fill a chunk
 	delivered uint64      // the consumer's number of the last message
 	current   *chunk      // being filled
@@ -98,7 +99,7 @@ func (in *intake) flush() {
 		return
 	}
 	in.current = nil
-	inline := len(c.messages) <= inlineUpTo // whoever takes the chunk may give it back at once
+	inline := in.raw || len(c.messages) <= inlineUpTo // whoever takes the chunk may give it back at once
 	c.inline = inline
 	select {
 	case in.ordered <- c:

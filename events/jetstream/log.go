@@ -30,8 +30,8 @@ func (l *Log) Last(ctx context.Context) (uint64, error) {
 
 // Extent implements events.Log.
 func (l *Log) Extent(ctx context.Context) (events.Extent, error) {
-	var info js.StreamInfo
-	if err := l.client.api(ctx, "STREAM.INFO."+StreamEvents, nil, &info); err != nil {
+	info, err := l.client.eventsInfo(ctx)
+	if err != nil {
 		return events.Extent{}, fmt.Errorf("extent of %s: %w", StreamEvents, err)
 	}
 	x := events.Extent{Created: info.Created.UTC(), First: info.State.FirstSeq, Last: info.State.LastSeq}
@@ -50,7 +50,7 @@ func (l *Log) Get(ctx context.Context, sequence uint64) (events.Event, error) {
 	if err != nil {
 		return events.Event{}, fmt.Errorf("event %d: %w", sequence, err)
 	}
-	return msg.event(l.client.registry), nil
+	return l.client.event(msg), nil
 }
 
 // LastOf implements events.Log.
@@ -59,7 +59,7 @@ func (l *Log) LastOf(ctx context.Context, subject events.Subject) (events.Event,
 	if err != nil {
 		return events.Event{}, fmt.Errorf("last event of %s: %w", subject, err)
 	}
-	return msg.event(l.client.registry), nil
+	return l.client.event(msg), nil
 }
 
 // lastOf asks the stream's leader, which knows every acknowledged write. The leader can only be asked about any subject or none; who may
@@ -85,9 +85,9 @@ type stored struct {
 	stored   time.Time
 }
 
-func (s stored) event(registry *events.Registry) events.Event {
-	e := cloudevent.NewDecoder(registry).Event(s.subject, cloudevent.Header(s.header), s.data)
-	e.Sequence, e.Recorded = s.sequence, s.stored
+func (c *Client) event(s stored) events.Event {
+	e := cloudevent.NewDecoder(c.registry).Event(s.subject, cloudevent.Header(s.header), s.data)
+	e.Sequence, e.Recorded = s.sequence, c.recorded(s.sequence, s.stored, s.header)
 	return e
 }
 

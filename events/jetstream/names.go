@@ -10,6 +10,7 @@ const (
 	BucketLeases     = "LEASES"
 	BucketSnapshots  = "SNAPSHOTS"
 	BucketPositions  = "SUBSCRIBERS"
+	BucketAudit      = "AUDIT"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	leasePrefix     = "$KV." + BucketLeases + "."
 	positionStream  = "KV_" + BucketPositions
 	positionPrefix  = "$KV." + BucketPositions + "."
+	vaultStream     = "KV_" + BucketAudit
+	vaultPrefix     = "$KV." + BucketAudit + "."
 	apiPrefix       = "$JS.API."
 )
 

@@ -126,6 +126,7 @@ func (s *servers) fixture() logtest.Fixture {
 		Commands:   func(t *testing.T) events.Commands { return s.client(t).Commands() },
 		Leases:     func(t *testing.T) events.Leases { return s.client(t, jetstream.LeaseTTL(leaseTTL)).Leases() },
 		Heartbeats: func(t *testing.T) events.Heartbeats { return s.client(t).Heartbeats() },
+		Vault:      func(t *testing.T) events.Vault { return s.client(t).Vault() },
 	}
 }
 

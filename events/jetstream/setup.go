@@ -81,6 +81,9 @@ func Setup(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	}
 	for _, config := range o.streams() {
 		if err := insist(ctx, func(ctx context.Context) error {
+			if err := keepNotes(ctx, api, &config); err != nil {
+				return err
+			}
 			_, err := api.CreateOrUpdateStream(ctx, config)
 			return err
 		}); err != nil {
@@ -113,6 +116,14 @@ func Setup(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	}); err != nil {
 		return fmt.Errorf("set up bucket %s: %w", BucketSnapshots, err)
 	}
+	if err := insist(ctx, func(ctx context.Context) error {
+		_, err := api.CreateOrUpdateKeyValue(ctx, js.KeyValueConfig{
+			Bucket: BucketAudit, Description: "The Merkle tree over the log, and its signed checkpoint", History: 1, Storage: js.FileStorage, Replicas: o.Replicas,
+		})
+		return err
+	}); err != nil {
+		return fmt.Errorf("set up bucket %s: %w", BucketAudit, err)
+	}
 	for _, service := range commandServices {
 		if err := insist(ctx, func(ctx context.Context) error {
 			_, err := api.CreateOrUpdateConsumer(ctx, StreamCommands, js.ConsumerConfig{
@@ -124,6 +135,21 @@ func Setup(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 		}); err != nil {
 			return fmt.Errorf("set up consumer %s of %s: %w", service, StreamCommands, err)
 		}
+	}
+	return nil
+}
+
+// keepNotes takes over what the stream that is there has noted of itself, such as up to where it was imported: an update would wipe it.
+func keepNotes(ctx context.Context, api js.JetStream, config *js.StreamConfig) error {
+	stream, err := api.Stream(ctx, config.Name)
+	switch {
+	case errors.Is(err, js.ErrStreamNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	if until, ok := stream.CachedInfo().Config.Metadata[metadataImported]; ok {
+		config.Metadata = map[string]string{metadataImported: until}
 	}
 	return nil
 }

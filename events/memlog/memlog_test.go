@@ -15,11 +15,13 @@ func TestConformance(t *testing.T) {
 	log := memlog.New(registry)
 	commands := memlog.NewCommands(registry, memlog.Faults{})
 	leases := memlog.NewLeases(100*time.Millisecond, memlog.Faults{})
+	vault := memlog.NewVault()
 	beats := memlog.NewHeartbeats(memlog.Faults{})
 	logtest.Run(t, logtest.Fixture{
 		Log:        func(*testing.T) events.LiveLog { return log },
 		Commands:   func(*testing.T) events.Commands { return commands },
 		Leases:     func(*testing.T) events.Leases { return leases },
 		Heartbeats: func(*testing.T) events.Heartbeats { return beats },
+		Vault:      func(*testing.T) events.Vault { return vault },
 	})
 }

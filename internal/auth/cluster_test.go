@@ -231,7 +231,7 @@ func TestServicesWriteOnlyTheirOwn(t *testing.T) {
 		events.CommandSubject(events.ServiceNodeHealth): auth.UserNodeHealth,
 		events.ReportSubject("n1", key):                 "",
 	}
-	for _, user := range []string{auth.UserReconciler, auth.UserScheduler, auth.UserNodeHealth, auth.UserGateway} {
+	for _, user := range []string{auth.UserReconciler, auth.UserScheduler, auth.UserNodeHealth, auth.UserGateway, auth.UserAuditor} {
 		client := c.service(user)
 		for subject, writer := range writers {
 			_, err := client.Log().Append(ctx, logtest.One(subject, 0, "by-"+user+"-"+string(subject)))
@@ -251,6 +251,27 @@ func TestServicesWriteOnlyTheirOwn(t *testing.T) {
 		stop := errors.New("stop")
 		require.ErrorIs(t, client.Log().Follow(ctx, 0, func(events.Event, uint64) error { return stop }), stop)
 	}
+}
+
+// What the auditor keeps is the gateway's to read and nobody else's.
+func TestOnlyTheAuditorWritesTheAudit(t *testing.T) {
+	c := newCluster(t)
+	ctx := logtest.Context(t)
+	auditor := c.service(auth.UserAuditor)
+	_, err := auditor.Vault().Put(ctx, "checkpoint", []byte("signed"), 0)
+	require.NoError(t, err)
+	value, revision, err := c.service(auth.UserGateway).Vault().Get(ctx, "checkpoint")
+	require.NoError(t, err)
+	require.Equal(t, "signed", string(value))
+	for _, user := range []string{auth.UserReconciler, auth.UserScheduler, auth.UserNodeHealth, auth.UserGateway} {
+		_, err := c.service(user).Vault().Put(ctx, "checkpoint", []byte("forged"), revision)
+		require.ErrorIs(t, err, events.ErrDenied, user)
+	}
+	_, _, err = c.service(auth.UserScheduler).Vault().Get(ctx, "checkpoint")
+	require.ErrorIs(t, err, events.ErrDenied)
+	leading, stop := context.WithCancel(ctx)
+	err = auditor.Leases().Hold(leading, events.ServiceAuditor, "a1", func(context.Context) error { stop(); return nil })
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestServicesLeadAndConsume(t *testing.T) {

@@ -10,9 +10,11 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+
+	"github.com/rutter-run/rutter/events/audit"
 )
 
-// The files of a deployment's directory. What ends in .jwt is public; the rest is secret.
+// The files of a deployment's directory. What ends in .jwt or .vkey is public; the rest is secret.
 const (
 	operatorJWT  = "operator.jwt"
 	systemJWT    = "system.jwt"
@@ -22,6 +24,8 @@ const (
 	accountSeed  = "rutter.nk"
 	nodesSeed    = "nodes.nk" // can sign nodes and nothing else
 	joinToken    = "join.token"
+	auditorKey   = "auditor.key"  // signs checkpoints of the log
+	auditorVKey  = "auditor.vkey" // checks them, anywhere
 	systemUser   = "sys"
 )
 
@@ -33,7 +37,7 @@ type Deployment struct{ dir string }
 
 // Init makes the keys, the credentials of every service and a join token in dir (0700, each file 0600), or completes what is there; it
 // never replaces a file. Only whoever sets the deployment up needs the whole directory. A server needs its *.jwt files, a
-// service its own <service>.creds, node-health also nodes.nk.
+// service its own <service>.creds, node-health also nodes.nk, the auditor auditor.key.
 func Init(dir string) (*Deployment, error) {
 	d := &Deployment{dir: dir}
 	if err := d.init(); err != nil {
@@ -85,8 +89,39 @@ func (d *Deployment) init() error {
 	if err := d.write(systemUser+".creds", func() (string, error) { return userCreds(system, jwt.NewUserClaims, systemUser) }); err != nil {
 		return err
 	}
+	if err := d.auditorKeys(); err != nil {
+		return err
+	}
 	return d.write(joinToken, func() (string, error) { return newJoinToken(account, 0) })
 }
+
+// auditorKeys makes the key that signs checkpoints of the log, and its public half.
+func (d *Deployment) auditorKeys() error {
+	err := d.write(auditorKey, func() (string, error) {
+		signer, _, err := audit.NewKey()
+		return signer + "\n", err
+	})
+	if err != nil {
+		return err
+	}
+	return d.write(auditorVKey, func() (string, error) {
+		signer, err := os.ReadFile(d.AuditorKey())
+		if err != nil {
+			return "", err
+		}
+		public, err := audit.PublicKey(string(signer))
+		return public + "\n", err
+	})
+}
+
+// AuditorKey is the file with the key that signs checkpoints of the log.
+func (d *Deployment) AuditorKey() string { return AuditorKey(d.dir) }
+
+// AuditorKey is the file with the key that signs checkpoints, in a directory that [Init] made or that it was copied to.
+func AuditorKey(dir string) string { return filepath.Join(dir, auditorKey) }
+
+// AuditorPublicKey is the file with its public half.
+func AuditorPublicKey(dir string) string { return filepath.Join(dir, auditorVKey) }
 
 // Trust is what the deployment's servers need.
 func (d *Deployment) Trust() (*Trust, error) { return LoadTrust(d.dir) }

@@ -15,6 +15,7 @@ const (
 	UserScheduler  = events.ServiceScheduler
 	UserNodeHealth = events.ServiceNodeHealth
 	UserGateway    = events.ServiceGateway
+	UserAuditor    = events.ServiceAuditor
 	UserAdmin      = "admin"
 	userJoin       = "join"
 )
@@ -52,8 +53,12 @@ var services = map[string]func() Permissions{
 			// Its own pulse goes out as a node's does, so that hearing it proves that it can hear nodes.
 			and(Permissions{Publish: []string{"hb.*"}, Subscribe: []string{joinSubject("*")}, Respond: true})
 	},
+	// It writes no event: what it keeps lies beside the log.
+	UserAuditor: func() Permissions {
+		return reader(UserAuditor).and(leader(UserAuditor)).and(vaultReader()).and(Permissions{Publish: []string{"$KV.AUDIT.>"}})
+	},
 	UserGateway: func() Permissions {
-		return reader(UserGateway).and(pulse()).and(Permissions{
+		return reader(UserGateway).and(pulse()).and(vaultReader()).and(Permissions{
 			Publish:   []string{"cmd.>", "rpc.>", "$JS.API.DIRECT.GET.KV_LEASES.>"},
 			Subscribe: []string{"live.evt.>"},
 		})
@@ -92,11 +97,20 @@ func reader(user string) Permissions {
 
 // decider reads the whole log, writes its own aggregates and the outcomes of its commands, and holds its lease.
 func decider(user string, writes ...string) Permissions {
-	return reader(user).and(Permissions{
-		Publish: append(writes, string(events.CommandSubject(user)), "$KV.LEASES."+user,
-			"$JS.API.DIRECT.GET.KV_LEASES.$KV.LEASES."+user),
+	return reader(user).and(leader(user)).and(Permissions{Publish: append(writes, string(events.CommandSubject(user)))})
+}
+
+// leader holds the lease of its service.
+func leader(user string) Permissions {
+	return Permissions{
+		Publish:   []string{"$KV.LEASES." + user, "$JS.API.DIRECT.GET.KV_LEASES.$KV.LEASES." + user},
 		Subscribe: []string{"$KV.LEASES." + user},
-	})
+	}
+}
+
+// vaultReader reads what the auditor has made.
+func vaultReader() Permissions {
+	return Permissions{Publish: []string{"$JS.API.DIRECT.GET.KV_AUDIT.>"}}
 }
 
 // consumer takes the commands of its service.
