@@ -198,16 +198,17 @@ func convert[P, D any](page api.List[P], document func(P) D) api.List[D] {
 
 // hashes remembers the newest hash: it costs a walk over the whole state, and many ask at the same sequence.
 type hashes struct {
-	mu   sync.Mutex
-	view *projections.Cluster
-	hash string
+	mu     sync.Mutex
+	hasher projections.Hasher
+	view   *projections.Cluster
+	hash   string
 }
 
 func (h *hashes) of(view *projections.Cluster) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.view != view {
-		h.view, h.hash = view, view.Hash()
+		h.view, h.hash = view, h.hasher.Hash(view)
 	}
 	return h.hash
 }

@@ -42,6 +42,8 @@ type Loop struct {
 	meters   *meters
 	wake     chan struct{}
 	leading  atomic.Bool
+	hashing  sync.Mutex
+	hasher   projections.Hasher
 }
 
 // NewLoop makes a loop around a pure decision. It fails only where the metrics cannot be registered.
@@ -129,10 +131,13 @@ func (l *Loop) Logger() *logrus.Entry { return l.config.Logger }
 // View is the newest state.
 func (l *Loop) View() *projections.Cluster { return l.follower.View() }
 
-// State is the sequence up to which the log is folded in, and the hash of the state there. The hash costs a pass over the state.
+// State is the sequence up to which the log is folded in, and the hash of the state there. The hash is reckoned by whoever asks, on a
+// view: the loop is not held up.
 func (l *Loop) State() (sequence uint64, hash string) {
 	view := l.follower.View()
-	return view.Sequence(), view.Hash()
+	l.hashing.Lock()
+	defer l.hashing.Unlock()
+	return view.Sequence(), l.hasher.Hash(view)
 }
 
 // Leading reports whether this process decides now.
