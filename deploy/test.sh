@@ -13,6 +13,9 @@ fi
 if [ "$(id -u)" -ne 0 ]; then
   echo "test: NOT ROOT: the tests with real containers, networks and mounts are SKIPPED" >&2
 fi
+if ! command -v npm >/dev/null 2>&1; then
+  echo "test: NO NODE.JS: the example subscriber in it is NOT TESTED" >&2
+fi
 
 alone=$(go list ./... | grep -E '/(agentd/runtime|agentd/network|agentd/shim|agentd/image|integration/e2e)' || true)
 together=$(go list ./... | grep -vE '/(agentd/runtime|agentd/network|agentd/shim|agentd/image|integration/e2e)')

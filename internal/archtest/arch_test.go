@@ -37,6 +37,7 @@ var rooms = []room{
 	{"internal", []string{"internal", "events", "projections"}, "what starts processes decides nothing"},
 	{"cmd", []string{"agentd", "events", "gateway", "internal", "projections", "services"}, "the binary wires everything"},
 	{"deploy", []string{"internal"}, "examples show what users do: they use the binary, not its insides"},
+	{"deploy/examples/subscribers", []string{"events"}, "a subscriber is a program of its own: the contract is all that it has"},
 	{"integration", []string{"agentd", "events", "gateway", "integration", "internal", "projections", "services"}, "tests of the whole may use the whole"},
 }
 
