@@ -5,6 +5,7 @@ package logtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -42,9 +43,19 @@ func Facts(prefix string, n int) []events.Event {
 	return all
 }
 
+// About is a fact that may stand under the subject, whatever that is about.
+func About(subject events.Subject, id string) events.Event {
+	e := Fact(id)
+	if a := subject.Aggregate(); a != events.AggregateNode {
+		e.Data = events.Unknown{Type: "run.rutter." + string(a) + ".tested.v1", Raw: json.RawMessage("{}")}
+		e.Type = e.Data.WireType()
+	}
+	return e
+}
+
 // One is a batch of one event.
 func One(subject events.Subject, expect uint64, id string) events.Batch {
-	return events.Batch{{Subject: subject, Expect: expect, Events: []events.Event{Fact(id)}}}
+	return events.Batch{{Subject: subject, Expect: expect, Events: []events.Event{About(subject, id)}}}
 }
 
 // Assigned is an event with a payload of some size.

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rutter-run/rutter/events"
-	"github.com/rutter-run/rutter/events/workload"
 )
 
 // selective is a log that is asked for some subjects alone; every implementation is one.
@@ -25,11 +24,7 @@ var selectCases = map[string]func(*testing.T, Fixture){
 		var want []string
 		heads := map[events.Subject]uint64{}
 		say := func(subject events.Subject, asked bool) {
-			e := Fact(Name("e"))
-			if subject.Aggregate() == events.AggregateWorkload {
-				e.Data = workload.DeletedV1{}
-				e.Type = e.Data.WireType()
-			}
+			e := About(subject, Name("e"))
 			last, err := log.Append(ctx, events.Batch{{Subject: subject, Expect: heads[subject], Events: []events.Event{e}}})
 			require.NoError(t, err)
 			heads[subject] = last

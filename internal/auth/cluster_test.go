@@ -168,7 +168,7 @@ func TestNodeIsKeptToItsOwn(t *testing.T) {
 	} {
 		_, err := n1.Log().Append(ctx, logtest.One(subject, 0, "forged"))
 		require.ErrorIs(t, err, events.ErrDenied, subject)
-		batch := events.Batch{{Subject: events.ReportSubject("n1", key), Events: logtest.Facts("own", 1)}, {Subject: subject, Events: logtest.Facts("forged", 1)}}
+		batch := append(logtest.One(events.ReportSubject("n1", key), 0, "own"), logtest.One(subject, 0, "forged")...)
 		_, err = n1.Log().Append(ctx, batch)
 		require.ErrorIs(t, err, events.ErrDenied, subject)
 	}
