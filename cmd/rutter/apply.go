@@ -27,10 +27,15 @@ type changing struct {
 }
 
 func (o *changing) flags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.reason, "reason", "", "why you do this; it stays on the record")
-	flags.StringVar(&o.key, "idempotency-key", "", "the same key does the same thing once, however often it is run")
+	o.recordFlags(flags)
 	flags.BoolVar(&o.wait, "wait", true, "wait until it is done")
 	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "how long to wait")
+}
+
+// recordFlags are those of a change that needs no waiting.
+func (o *changing) recordFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.reason, "reason", "", "why you do this; it stays on the record")
+	flags.StringVar(&o.key, "idempotency-key", "", "the same key does the same thing once, however often it is run")
 }
 
 func (o *changing) options() client.Options {

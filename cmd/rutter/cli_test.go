@@ -126,8 +126,8 @@ n1     Ready   1           0/4   0/8Gi    4d3h   v1
 n2     Ready   1           0/4   0/8Gi    4d3h   v1
 `},
 		{"get nodes n1 -o wide", `
-NAME   STATE   INSTANCES   CPU   MEMORY   AGE    VERSION   MESSAGE   ADDRESS    RUNTIME       LABELS
-n1     Ready   1           0/4   0/8Gi    4d3h   v1                  10.0.0.1   runc 1.3.0    zone=a
+NAME   STATE   INSTANCES   CPU   MEMORY   AGE    VERSION   MESSAGE   ADDRESS    RUNTIME       LABELS   TAINTS
+n1     Ready   1           0/4   0/8Gi    4d3h   v1                  10.0.0.1   runc 1.3.0    zone=a   -
 `},
 		{"get instances --node n2 -o name", "\ninstance/web-1-1\n"},
 		{"get instances -l app=other", "\n"},

@@ -244,7 +244,7 @@ func (c *cli) describeNode(ctx context.Context, gateway *client.Client, target c
 		return err
 	}
 	c.facts("",
-		[2]string{"Name", n.Name}, [2]string{"Labels", labelText(n.Labels)}, [2]string{"State", n.State}, [2]string{"Message", n.Message},
+		[2]string{"Name", n.Name}, [2]string{"Labels", labelText(n.Labels)}, [2]string{"Taints", taintText(n.Taints)}, [2]string{"State", nodeState(n)}, [2]string{"Message", n.Message},
 		[2]string{"Since", c.when(n.Since)}, [2]string{"Joined", c.when(n.Joined)}, [2]string{"Address", n.Address},
 		[2]string{"Version", n.Version}, [2]string{"Runtime", n.Runtime}, [2]string{"Capacity", amounts(n.Capacity)},
 		[2]string{"Allocated", amounts(n.Allocated)}, [2]string{"Host ports", strings.Join(n.HostPorts, ", ")},

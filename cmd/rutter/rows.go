@@ -32,7 +32,7 @@ func tableOf(k kind) table {
 	case instances.name:
 		return table{head: []string{"READY", "PHASE", "RESTARTS", "AGE", "NODE", "REASON"}, wide: []string{"ADDRESS", "REVISION", "LABELS"}}
 	case nodes.name:
-		return table{head: []string{"STATE", "INSTANCES", "CPU", "MEMORY", "AGE", "VERSION", "MESSAGE"}, wide: []string{"ADDRESS", "RUNTIME", "LABELS"}}
+		return table{head: []string{"STATE", "INSTANCES", "CPU", "MEMORY", "AGE", "VERSION", "MESSAGE"}, wide: []string{"ADDRESS", "RUNTIME", "LABELS", "TAINTS"}}
 	default:
 		return table{head: []string{"STATE", "WHAT", "ACTOR", "AGE", "MESSAGE"}, wide: []string{"SEQUENCE", "REASON"}}
 	}
@@ -71,11 +71,32 @@ func (c *cli) nodeRow(n api.Node) row {
 	return row{
 		kind: nodes, name: n.Name, document: n,
 		cells: []string{
-			n.State, fmt.Sprint(n.Instances), n.Allocated.CPU.String() + "/" + n.Capacity.CPU.String(),
+			nodeState(n), fmt.Sprint(n.Instances), n.Allocated.CPU.String() + "/" + n.Capacity.CPU.String(),
 			short(n.Allocated.Memory) + "/" + short(n.Capacity.Memory), c.age(n.Joined), none(n.Version), n.Message,
 		},
-		wide: []string{none(n.Address), none(n.Runtime), labelText(n.Labels)},
+		wide: []string{none(n.Address), none(n.Runtime), labelText(n.Labels), taintText(n.Taints)},
 	}
+}
+
+// nodeState is a node's state and what operators made of it: Ready,Draining.
+func nodeState(n api.Node) string {
+	switch {
+	case n.Drain != nil && n.Drain.Done:
+		return n.State + ",Drained"
+	case n.Drain != nil:
+		return n.State + ",Draining"
+	case n.Cordoned:
+		return n.State + ",Cordoned"
+	}
+	return n.State
+}
+
+func taintText(all []spec.Taint) string {
+	var words []string
+	for _, t := range all {
+		words = append(words, t.String())
+	}
+	return none(strings.Join(words, ","))
 }
 
 func (c *cli) operationRow(o api.Operation) row {

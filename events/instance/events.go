@@ -88,6 +88,7 @@ func Register(r *events.Registry) {
 	events.RegisterDecoder(r, func(data []byte) (RequestedV1, error) { return decodeRequested(data, &specs) })
 	events.Register[StopRequestedV1](r)
 	events.Register[RetiredV1](r)
+	events.Register[StopV1](r)
 }
 
 // decodeRequested reads RequestedV1 with a spec that is decoded once for all instances that have it.

@@ -70,14 +70,17 @@ const (
 	VerdictChanged   Verdict = "changed"
 	VerdictUnchanged Verdict = "unchanged"
 	VerdictDeleting  Verdict = "deleting"
+	VerdictStopping  Verdict = "stopping"
 	VerdictPending   Verdict = "pending" // not decided within the time that the gateway waits; ask for the operation
 )
 
 // Result is the answer to a request that changes something.
 type Result struct {
-	Verdict   Verdict    `json:"verdict" enum:"created,changed,unchanged,deleting,pending"`
+	Verdict   Verdict    `json:"verdict" enum:"created,changed,unchanged,deleting,stopping,pending"`
 	DryRun    bool       `json:"dryRun,omitempty" description:"nothing was sent: this is what would happen"`
 	Operation *Operation `json:"operation,omitempty"`
 	Changes   []Change   `json:"changes,omitempty"`
 	Workload  *Workload  `json:"workload,omitempty"`
+	Instance  *Instance  `json:"instance,omitempty"`
+	Node      *Node      `json:"node,omitempty"`
 }

@@ -121,9 +121,13 @@ func instanceOf(i *projections.Instance) api.Instance {
 }
 
 func nodeOf(n *projections.Node) api.Node {
-	return api.Node{
+	out := api.Node{
 		Name: n.Name, State: n.State(), Message: n.Message, Since: n.Since, Joined: n.Joined, Labels: n.Labels, Capacity: n.Capacity,
 		Allocated: n.Allocated, Instances: n.Instances, HostPorts: n.HostPorts, Address: n.Address, Version: n.Version,
-		Runtime: n.Runtime, Incarnation: n.Incarnation,
+		Runtime: n.Runtime, Incarnation: n.Incarnation, Cordoned: n.Cordoned, Taints: n.Taints,
 	}
+	if n.Drain != nil {
+		out.Drain = &api.NodeDrain{Done: n.Drain.Done, Deadline: n.Drain.Deadline, Since: n.Drain.Mark.Time, Actor: n.Drain.Mark.Actor}
+	}
+	return out
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/catalog"
 	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/events/instance"
 	"github.com/rutter-run/rutter/events/memlog"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/workload"
@@ -67,6 +68,7 @@ func New(t *testing.T, options ...func(*Rig, *app.Config)) *Rig {
 	running.Go(func() { ended(t, r.App.Run(ctx)) })
 	if !r.Undecided {
 		running.Go(func() { ended(t, r.Commands.Consume(ctx, events.ServiceReconciler, r.decide)) })
+		running.Go(func() { ended(t, r.Commands.Consume(ctx, events.ServiceNodeHealth, r.decideNode)) })
 	}
 	t.Cleanup(func() { cancel(); running.Wait() })
 	require.NoError(t, r.View.WaitLive(t.Context()))
@@ -121,6 +123,13 @@ func (r *Rig) decide(d events.Delivery) {
 	var what []events.Payload
 	var code command.Code
 	message := ""
+	if data, ok := c.Data.(instance.StopV1); ok {
+		r.stopped(c, data)
+		if err := d.Ack(); err != nil {
+			r.t.Error(err)
+		}
+		return
+	}
 	switch data := c.Data.(type) {
 	case workload.ApplyV1:
 		revision := 1
@@ -161,8 +170,12 @@ func (r *Rig) decide(d events.Delivery) {
 	}
 }
 
-// record writes the outcome of a command and what follows from it, as one decision.
+// record writes the outcome of a command to the reconciler and what follows from it, as one decision.
 func (r *Rig) record(c events.Command, subject events.Subject, what []events.Payload, code command.Code, message string) {
+	r.recordOf(events.ServiceReconciler, c, subject, what, code, message)
+}
+
+func (r *Rig) recordOf(service string, c events.Command, subject events.Subject, what []events.Payload, code command.Code, message string) {
 	now, batch := r.tick(), events.Batch{}
 	event := func(id string, data events.Payload) events.Event {
 		return events.Event{ID: id, Source: "/rutter/reconciler", Time: now, Actor: c.Actor, Causation: c.ID, Correlation: c.ID, Data: data}
@@ -182,7 +195,7 @@ func (r *Rig) record(c events.Command, subject events.Subject, what []events.Pay
 		}
 		batch = append(batch, write)
 	}
-	outcome := events.CommandSubject(events.ServiceReconciler)
+	outcome := events.CommandSubject(service)
 	var end events.Payload = command.AcceptedV1{Command: command.RecordOf(c), Events: ids}
 	if code != "" {
 		end = command.RejectedV1{Command: command.RecordOf(c), Code: code, Message: message}

@@ -39,6 +39,7 @@ var enums = map[reflect.Type][]any{
 	reflect.TypeFor[spec.SeccompProfile](): {spec.SeccompDefault, spec.SeccompUnconfined},
 	reflect.TypeFor[spec.WorkloadType]():   {spec.Service},
 	reflect.TypeFor[spec.RestartPolicy]():  {spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever},
+	reflect.TypeFor[spec.TaintEffect]():    {spec.NoSchedule, spec.PreferNoSchedule, spec.NoExecute},
 	reflect.TypeFor[spec.OnPartition]():    {spec.PartitionKeep, spec.PartitionStop},
 	reflect.TypeFor[spec.Phase](): {
 		spec.PhasePending, spec.PhasePlaced, spec.PhasePulling, spec.PhaseStarting, spec.PhaseRunning, spec.PhaseReady, spec.PhaseUnhealthy,
@@ -73,6 +74,7 @@ func endpoints() []endpoint {
 		{"GET", "/v1/instances", "listAllInstances", "Instances of all namespaces", "instances", listInstances{}, ok(api.List[api.Instance]{}), false},
 		{"GET", in, "listInstances", "Instances of a namespace", "instances", listInstancesIn{}, ok(api.List[api.Instance]{}), false},
 		{"GET", in + "/{name}", "getInstance", "An instance", "instances", getNamed{}, ok(api.Instance{}), false},
+		{"DELETE", in + "/{name}", "stopInstance", "Stop an instance; another one takes its slot", "instances", stopInstance{}, changed, false},
 		{"GET", in + "/{name}/history", "getInstanceHistory", "All that ever happened to an instance", "log", history{}, page, false},
 		{"GET", in + "/{name}/why", "getInstanceWhy", "What its present state came from", "log", getNamed{}, ok(api.Why{}), false},
 		{"GET", in + "/{name}/logs", "getLogs", "The log of a container, as text or (Accept: application/x-ndjson) one LogLine a line", "instances",
@@ -84,6 +86,10 @@ func endpoints() []endpoint {
 
 		{"GET", "/v1/nodes", "listNodes", "Nodes", "nodes", listAll{}, ok(api.List[api.Node]{}), false},
 		{"GET", "/v1/nodes/{name}", "getNode", "A node", "nodes", getNode{}, ok(api.Node{}), false},
+		{"POST", "/v1/nodes/{name}/cordon", "cordonNode", "Keep new instances off a node, or let them on it again and end its drain", "nodes", cordonNode{}, changed, false},
+		{"POST", "/v1/nodes/{name}/drain", "drainNode", "Empty a node: what runs there is replaced elsewhere, then stopped", "nodes", drainNode{}, changed, false},
+		{"POST", "/v1/nodes/{name}/taints", "taintNode", "Set taints on a node and take others off", "nodes", taintNode{}, changed, false},
+		{"POST", "/v1/nodes/{name}/labels", "labelNode", "Set labels on a node and take others off", "nodes", labelNode{}, changed, false},
 		{"GET", "/v1/nodes/{name}/history", "getNodeHistory", "All that ever happened to a node and on it", "log", nodeHistory{}, page, false},
 		{"GET", "/v1/nodes/{name}/why", "getNodeWhy", "What its present state came from", "log", getNode{}, ok(api.Why{}), false},
 

@@ -108,6 +108,31 @@ type (
 		named
 		keyed
 	}
+	stopInstance struct {
+		inNamespace
+		named
+		keyed
+	}
+	cordonNode struct {
+		named
+		keyed
+		api.Cordon
+	}
+	drainNode struct {
+		named
+		keyed
+		api.Drain
+	}
+	taintNode struct {
+		named
+		keyed
+		api.TaintChange
+	}
+	labelNode struct {
+		named
+		keyed
+		api.LabelChange
+	}
 	history struct {
 		inNamespace
 		named

@@ -64,6 +64,11 @@ func (a *API) routes() chi.Router {
 		r.Get("/v1/namespaces/{namespace}/instances/{name}/exec", a.exec)
 		r.Post("/v1/restore", a.postRestore)
 		r.Post("/v1/operations/{id}/undo", a.postUndo)
+		r.Delete("/v1/namespaces/{namespace}/instances/{name}", a.stopInstance)
+		r.Post("/v1/nodes/{name}/cordon", a.cordonNode)
+		r.Post("/v1/nodes/{name}/drain", a.drainNode)
+		r.Post("/v1/nodes/{name}/taints", a.taintNode)
+		r.Post("/v1/nodes/{name}/labels", a.labelNode)
 	})
 	return r
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/events/instance"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/internal/decider"
@@ -33,8 +34,10 @@ func Decide(view *projections.Cluster, c events.Command, now time.Time) decider.
 		return d.scale(data)
 	case workload.DeleteV1:
 		return d.delete()
+	case instance.StopV1:
+		return d.stop(view, data)
 	default:
-		return decider.Reject(command.CodeInvalid, "the reconciler does not handle %s; want apply, scale or delete of a workload", c.Type)
+		return decider.Reject(command.CodeInvalid, "the reconciler does not handle %s; want apply, scale, restart or delete of a workload, or stop of an instance", c.Type)
 	}
 }
 
@@ -103,6 +106,33 @@ func (d decision) delete() decider.Decision {
 		return decider.Accept()
 	}
 	return d.accept(workload.DeleteRequestedV1{})
+}
+
+// stop takes one instance out; what follows in its slot is reconciled.
+func (d decision) stop(view *projections.Cluster, data instance.StopV1) decider.Decision {
+	k := events.InstanceKey{Namespace: d.namespace, Workload: d.name, Name: data.Instance}
+	i, ok := view.Instance(k)
+	switch {
+	case !ok || i.Retired:
+		return decider.Reject(command.CodeNotFound, "there is no instance %s", k)
+	case i.Stop != nil:
+		return decider.Accept()
+	}
+	return decider.Accept(d.author.Say(decider.Caused(d.command), events.InstanceSubject(k), 0, instance.StopRequestedV1{
+		Cause: instance.CauseByHand, Message: byHand(d.command), Grace: i.Spec.GracePeriod,
+	}))
+}
+
+// byHand says who took an instance out, and why.
+func byHand(c events.Command) string {
+	message := "revoked by hand"
+	if c.Actor != "" {
+		message += " by " + c.Actor
+	}
+	if c.Reason != "" {
+		message += ": " + c.Reason
+	}
+	return message
 }
 
 func (d decision) accept(data events.Payload) decider.Decision {

@@ -6,7 +6,11 @@
 //
 // # Slots
 //
-// A workload of n replicas has the slots 0 to n-1. An instance fills one slot at one attempt and never moves; what ends, is lost or
-// is of an old revision is followed by the next attempt at its slot. So a slot has at most one instance that is
-// wished for, and its history (how often it failed, and when) is a fold that every backoff is reckoned from.
+// A workload of n replicas fills n slots, the lowest that are free. An instance fills one slot at one attempt and never moves; what
+// ends, is lost, is of an old revision or on a node that is drained is followed by the next attempt at its slot. A slot has one instance that is
+// wished for, and at most one successor beside it that is to take its place once it is ready. Its history (how often it
+// failed, and when) is a fold that every backoff is reckoned from.
+//
+// Where there are more instances than are wished for, those go first that have no node, then those that are not ready, on a node that
+// is not sound, on the node with the most of them, and the youngest; each one's stop says which of these it was.
 package reconciler

@@ -1,0 +1,53 @@
+package gatewaytest
+
+import (
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/command"
+	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/node"
+)
+
+// decideNode answers a command as node-health would, as far as these tests need it. A node that is drained is empty once the test says so.
+func (r *Rig) decideNode(d events.Delivery) {
+	c := d.Command()
+	subject := events.NodeSubject(events.Subject(c.Subject).Node())
+	n, ok := r.View.View().Node(subject.Node())
+	var what []events.Payload
+	code, message := command.Code(""), ""
+	switch data := c.Data.(type) {
+	case node.CordonV1:
+		if ok && !n.Cordoned {
+			what = []events.Payload{node.CordonedV1{}}
+		}
+	case node.UncordonV1:
+		what = []events.Payload{node.UncordonedV1{}}
+	case node.DrainV1:
+		what = []events.Payload{node.DrainingV1{}}
+	case node.TaintV1:
+		what = []events.Payload{node.TaintedV1{Set: data.Set, Removed: data.Remove}}
+	case node.LabelV1:
+		what = []events.Payload{node.LabelledV1{Set: data.Set, Removed: data.Remove}}
+	}
+	if !ok {
+		what, code, message = nil, command.CodeNotFound, "there is no node "+subject.Node()
+	}
+	r.recordOf(events.ServiceNodeHealth, c, subject, what, code, message)
+	if err := d.Ack(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// stopped answers the wish to stop an instance.
+func (r *Rig) stopped(c events.Command, data instance.StopV1) {
+	namespace, name := events.Subject(c.Subject).Workload()
+	k := events.InstanceKey{Namespace: namespace, Workload: name, Name: data.Instance}
+	i, ok := r.View.View().Instance(k)
+	switch {
+	case !ok:
+		r.record(c, events.InstanceSubject(k), nil, command.CodeNotFound, "there is no instance "+k.String())
+	case i.Stop != nil:
+		r.record(c, events.InstanceSubject(k), nil, "", "")
+	default:
+		r.record(c, events.InstanceSubject(k), []events.Payload{instance.StopRequestedV1{Cause: instance.CauseByHand}}, "", "")
+	}
+}
