@@ -181,5 +181,12 @@ func (l *Loader) Cluster() *Cluster {
 		l.c.byAge.Set(o.Mark.Sequence, id)
 		return true
 	})
+	l.c.entries.Scan(func(_ string, e *Entry) bool {
+		l.c.countPriority(e.Priority, 1)
+		if e.Revoked {
+			l.c.revokedNow++
+		}
+		return true
+	})
 	return &l.c
 }

@@ -105,8 +105,8 @@ func TestASnapshotKeepsEveryField(t *testing.T) {
 }
 
 func TestEveryMapIsInATable(t *testing.T) {
-	// byAge is an index of outcomes that a loader makes anew.
-	if names := projections.Untabled(); !slices.Equal(names, []string{"byAge"}) {
+	// byAge is an index of outcomes and priorities one of entries, which a loader makes anew.
+	if names := projections.Untabled(); !slices.Equal(names, []string{"byAge", "priorities"}) {
 		t.Errorf("maps %v are in no table: snapshots would lose what is in them, and no hash would tell", names)
 	}
 }
@@ -120,6 +120,10 @@ func TestAStateTakenApartAndPutTogetherIsTheSame(t *testing.T) {
 		loaded := again(t, before, size)
 		if loaded.Hash() != before.Hash() {
 			t.Fatalf("put together the state at %d has another hash", cut)
+		}
+		lowest, any := before.LowestPriority()
+		if got, ok := loaded.LowestPriority(); got != lowest || ok != any || loaded.Leaving() != before.Leaving() {
+			t.Fatalf("put together the state at %d knows lowest priority %d (%v) and leaving %v", cut, got, ok, loaded.Leaving())
 		}
 		for a, b := range zip(before.Chunks(size), loaded.Chunks(size)) {
 			if a.Table != b.Table || a.Rows != b.Rows || !bytes.Equal(a.Data, b.Data) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/spec"
 	"github.com/tidwall/btree"
 )
 
@@ -33,6 +34,9 @@ type Cluster struct {
 	waiting   btree.Map[string, struct{}] // namespace/workload/name of instances without a node
 	unsettled btree.Map[string, struct{}] // instances that a planner may have to do something about, see settled
 	surplus   btree.Map[string, struct{}] // entries that the scheduler has to take back, see isSurplus
+
+	priorities btree.Map[spec.Priority, int] // how many entries hold capacity, by priority
+	revokedNow int                           // entries that are revoked and not gone yet
 }
 
 // Empty is the state before the first event.
@@ -120,6 +124,15 @@ func (c *Cluster) Surplus() iter.Seq[*Entry] {
 		})
 	}
 }
+
+// LowestPriority is the lowest priority of all that holds capacity; false where nothing does.
+func (c *Cluster) LowestPriority() (spec.Priority, bool) {
+	lowest, _, ok := c.priorities.Min()
+	return lowest, ok
+}
+
+// Leaving reports whether anything holds capacity that is to go.
+func (c *Cluster) Leaving() bool { return c.revokedNow > 0 || c.surplus.Len() > 0 }
 
 // Outcome returns what became of a command; false while it is not decided, or so long ago that it is forgotten.
 func (c *Cluster) Outcome(id string) (*Outcome, bool) { return c.outcomes.Get(id) }

@@ -90,10 +90,11 @@ func (c *Cluster) instanceRetired(e events.Event, data instance.RetiredV1) {
 	}
 }
 
-func (c *Cluster) assigned(e events.Event, data ledger.AssignedV1) {
+func (c *Cluster) assigned(e events.Event, data ledger.AssignedV2) {
 	name := e.Subject.Node()
 	entry := &Entry{
-		Node: name, Instance: data.Instance, Generation: data.Generation, Requests: data.Spec.Requests(), Assigned: markOf(e),
+		Node: name, Instance: data.Instance, Generation: data.Generation, Requests: data.Spec.Requests(),
+		Priority: data.Spec.Priority, Assigned: markOf(e),
 	}
 	for _, p := range data.Spec.HostPorts() {
 		entry.HostPorts = append(entry.HostPorts, PortName(p.Protocol, p.HostPort))
@@ -101,6 +102,7 @@ func (c *Cluster) assigned(e events.Event, data ledger.AssignedV1) {
 	slices.Sort(entry.HostPorts)
 	c.release(name, data.Instance)
 	c.entries.Set(entryKey(name, data.Instance), entry)
+	c.countPriority(entry.Priority, 1)
 	n, _ := c.changeNode(name, func(n *Node) {
 		n.LedgerHead, n.Generation = e.Sequence, max(n.Generation, data.Generation)
 		n.Allocated, n.Instances = n.Allocated.Add(entry.Requests), n.Instances+1
@@ -118,21 +120,37 @@ func (c *Cluster) assigned(e events.Event, data ledger.AssignedV1) {
 	c.markSurplus(name, data.Instance)
 }
 
-func (c *Cluster) revoked(e events.Event, data ledger.RevokedV1) {
+func (c *Cluster) revoked(e events.Event, data ledger.RevokedV2) {
 	name := e.Subject.Node()
 	n, _ := c.changeNode(name, func(n *Node) { n.LedgerHead = e.Sequence })
 	change(&c.entries, entryKey(name, data.Instance), func(entry *Entry) {
-		entry.Revoked = entry.Revoked || entry.Generation == data.Generation
+		if !entry.Revoked && entry.Generation == data.Generation {
+			entry.Revoked = true
+			c.revokedNow++
+		}
 	})
 	i, known := c.changeInstanceAt(e, data.Instance, func(i *Instance) {
 		if i.Node == name && i.Generation == data.Generation {
 			i.Revoked = true
+			if i.Wished() && i.End == nil && data.Cause == instance.CausePreempted {
+				i.Evicted = &Eviction{Cause: data.Cause, Message: data.Message, By: data.By, Mark: markOf(e)}
+			}
 		}
 	})
 	if n.Health == Left && (!known || i.Retired || i.Node != name) {
 		c.release(name, data.Instance) // nobody is left who would say that it is gone
 	}
 	c.markSurplus(name, data.Instance)
+}
+
+// countPriority keeps how many entries there are of each priority.
+func (c *Cluster) countPriority(p spec.Priority, more int) {
+	n, _ := c.priorities.Get(p)
+	if n += more; n > 0 {
+		c.priorities.Set(p, n)
+	} else {
+		c.priorities.Delete(p)
+	}
 }
 
 // release gives back what an instance holds on a node.
@@ -142,6 +160,10 @@ func (c *Cluster) release(node string, k events.InstanceKey) {
 		return
 	}
 	c.surplus.Delete(entryKey(node, k))
+	c.countPriority(entry.Priority, -1)
+	if entry.Revoked {
+		c.revokedNow--
+	}
 	c.changeNode(node, func(n *Node) {
 		n.Allocated, n.Instances = n.Allocated.Sub(entry.Requests), n.Instances-1
 		n.HostPorts = slices.Clone(n.HostPorts)
@@ -278,7 +300,7 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 
 // settled reports whether no planner has anything to do about the instance as long as nothing happens to it.
 func settled(i *Instance) bool {
-	return i.Retired || (i.Wished() && i.Placed() && i.End == nil && !i.NodeLost)
+	return i.Retired || (i.Wished() && i.Placed() && i.End == nil && !i.NodeLost && i.Evicted == nil)
 }
 
 // markSurplus keeps the index of what the scheduler has to take back on a node.

@@ -75,17 +75,20 @@ type Instance struct {
 	Replaces  string             `json:"replaces,omitempty"`
 	Requested Mark               `json:"requested"`
 
-	Node       string  `json:"node,omitempty"` // where it is assigned, also after that has been revoked
-	Generation uint64  `json:"generation,omitempty"`
-	Assigned   Mark    `json:"assigned,omitzero"`
-	Revoked    bool    `json:"revoked,omitempty"`
-	NodeLost   bool    `json:"nodeLost,omitempty"` // its node is lost now, or has left
-	Lost       Mark    `json:"lost,omitzero"`      // the node.Lost or node.Left that set NodeLost
-	Stop       *Stop   `json:"stop,omitempty"`
-	Retired    bool    `json:"retired,omitempty"`
-	End        *Ending `json:"end,omitempty"` // nothing of it runs on its node any more
+	Node       string `json:"node,omitempty"` // where it is assigned, also after that has been revoked
+	Generation uint64 `json:"generation,omitempty"`
+	Assigned   Mark   `json:"assigned,omitzero"`
+	Revoked    bool   `json:"revoked,omitempty"`
+	NodeLost   bool   `json:"nodeLost,omitempty"` // its node is lost now, or has left
+	Lost       Mark   `json:"lost,omitzero"`      // the node.Lost or node.Left that set NodeLost
+	// Evicted is why the scheduler took it off its node although it is wished for there.
+	Evicted *Eviction `json:"evicted,omitempty"`
 
-	Unplaceable *unplaced.UnplaceableV1 `json:"unplaceable,omitempty"` // why it has no node, while it has none
+	Stop    *Stop   `json:"stop,omitempty"`
+	Retired bool    `json:"retired,omitempty"`
+	End     *Ending `json:"end,omitempty"` // nothing of it runs on its node any more
+
+	Unplaceable *unplaced.UnplaceableV2 `json:"unplaceable,omitempty"` // why it has no node, while it has none
 	Delayed     *report.DelayedV1       `json:"delayed,omitempty"`     // what is in the way on its node
 	Addresses   []string                `json:"addresses,omitempty"`
 	Containers  []Container             `json:"containers"` // in the order of the spec
@@ -101,6 +104,14 @@ type Instance struct {
 	UnplacedHead uint64 `json:"unplacedHead"` // last sequence of evt.unplaced
 	ReportHead   uint64 `json:"reportHead"`   // last sequence of evt.report on its node
 	LastReport   Mark   `json:"lastReport,omitzero"`
+}
+
+// Eviction is the scheduler's taking back of an instance that is wished for: the reconciler stops it and asks for the next one.
+type Eviction struct {
+	Cause   instance.Cause      `json:"cause"`
+	Message string              `json:"message,omitempty"`
+	By      *events.InstanceKey `json:"by,omitempty"` // the instance that it makes room for
+	Mark    Mark                `json:"mark"`
 }
 
 // Ending is how an instance came to its end on its node.
@@ -236,6 +247,7 @@ type Entry struct {
 	Generation uint64             `json:"generation"`
 	Requests   spec.Resources     `json:"requests"`
 	HostPorts  []string           `json:"hostPorts,omitempty"`
+	Priority   spec.Priority      `json:"priority,omitempty"`
 	Revoked    bool               `json:"revoked,omitempty"`
 	Assigned   Mark               `json:"assigned"`
 }

@@ -72,7 +72,7 @@ func TestPhases(t *testing.T) {
 	}{
 		{"requested", func(*projectionstest.Story) {}, false, spec.PhasePending, "waits for the scheduler"},
 		{"unplaceable", func(s *projectionstest.Story) {
-			s.Say(events.UnplacedSubject(web), unplaced.UnplaceableV1{Nodes: 2, Reasons: []unplaced.Reason{{Filter: "resources", Detail: "short of cpu", Nodes: 2}}})
+			s.Say(events.UnplacedSubject(web), unplaced.UnplaceableV2{Nodes: 2, Reasons: []unplaced.Reason{{Filter: "resources", Detail: "short of cpu", Nodes: 2}}})
 		}, false, spec.PhasePending, "unplaceable: 0 of 2 nodes fit: 2 short of cpu"},
 		{"placed", say(), false, spec.PhasePlaced, "waits for node n1"},
 		{"pulling", say(report.PullingV1{}), false, spec.PhasePulling, "pulls its images"},
@@ -212,7 +212,7 @@ func TestAnOrphanOnANodeThatLeftIsReleasedWhenRevoked(t *testing.T) {
 	s.Say(events.InstanceSubject(web), instance.RetiredV1{Phase: spec.PhaseSucceeded})
 	s.Say(events.NodeSubject("n1"), node.LeftV1{})
 	s.Place(web, "n1") // by a scheduler that had not seen any of that
-	s.Say(events.LedgerSubject("n1"), ledger.RevokedV1{Instance: web, Generation: 1})
+	s.Say(events.LedgerSubject("n1"), ledger.RevokedV2{Instance: web, Generation: 1})
 	if n, _ := s.View().Node("n1"); n.Instances != 0 {
 		t.Errorf("n1 holds %d instances for ever", n.Instances)
 	}

@@ -40,7 +40,7 @@ func fork(c *Cluster) Cluster {
 		workloads: *c.workloads.Copy(), slots: *c.slots.Copy(), instances: *c.instances.Copy(), nodes: *c.nodes.Copy(),
 		entries: *c.entries.Copy(), outcomes: *c.outcomes.Copy(), byAge: *c.byAge.Copy(), heads: *c.heads.Copy(),
 		waiting: *c.waiting.Copy(), unsettled: *c.unsettled.Copy(),
-		surplus: *c.surplus.Copy(),
+		surplus: *c.surplus.Copy(), priorities: *c.priorities.Copy(), revokedNow: c.revokedNow,
 	}
 }
 
@@ -64,11 +64,11 @@ func (s *State) Apply(e events.Event) {
 		})
 	case instance.RetiredV1:
 		c.instanceRetired(e, data)
-	case ledger.AssignedV1:
+	case ledger.AssignedV2:
 		c.assigned(e, data)
-	case ledger.RevokedV1:
+	case ledger.RevokedV2:
 		c.revoked(e, data)
-	case unplaced.UnplaceableV1:
+	case unplaced.UnplaceableV2:
 		c.changeInstance(e, func(i *Instance) {
 			i.UnplacedHead = e.Sequence
 			if !i.Placed() {

@@ -18,7 +18,7 @@ type table interface {
 	load(key string, value any)
 }
 
-// tables lists the maps. byAge is not among them: it is an index of outcomes that is made anew.
+// tables lists the maps. byAge is not among them, an index of outcomes, nor is priorities, one of entries: they are made anew.
 func (c *Cluster) tables() []table {
 	return []table{
 		records[Workload]{"workloads", &c.workloads},

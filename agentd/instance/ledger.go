@@ -54,7 +54,7 @@ func (l *Ledger) Apply(e events.Event) {
 	}
 	l.Head = e.Sequence
 	switch data := e.Data.(type) {
-	case ledger.AssignedV1:
+	case ledger.AssignedV2:
 		a := Assignment{
 			Key: data.Instance, Generation: data.Generation, Spec: data.Spec, EventID: e.ID,
 			Chain: Chain{Correlation: e.Correlation, Actor: e.Actor, TraceParent: e.TraceParent},
@@ -65,7 +65,7 @@ func (l *Ledger) Apply(e events.Event) {
 		}
 		l.Generation = data.Generation
 		l.Assignments[data.Instance.String()] = a
-	case ledger.RevokedV1:
+	case ledger.RevokedV2:
 		a, ok := l.Assignments[data.Instance.String()]
 		if ok && a.Generation == data.Generation && a.Revoked == nil {
 			a.Revoked = &Revocation{EventID: e.ID, Cause: data.Cause, Grace: data.Grace}

@@ -85,7 +85,7 @@ func scene(t *testing.T) *terminal {
 		m.Start(key, node, m.Request(key, slot, 1, instance.CauseApplied, "", w.Applied.ID))
 	}
 	waiting := gatewaytest.Key("web", 2, 1)
-	m.Say(events.UnplacedSubject(waiting), m.Request(waiting, 2, 1, instance.CauseApplied, "", w.Applied.ID), "", unplaced.UnplaceableV1{
+	m.Say(events.UnplacedSubject(waiting), m.Request(waiting, 2, 1, instance.CauseApplied, "", w.Applied.ID), "", unplaced.UnplaceableV2{
 		Nodes: 2, Reasons: []unplaced.Reason{{Filter: "resources", Detail: "memory", Nodes: 1}, {Filter: "node-selector", Detail: "zone in a far away place", Nodes: 1}},
 	})
 	crashed := gatewaytest.Key("web", 1, 1)

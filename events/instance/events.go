@@ -24,6 +24,7 @@ const (
 	CauseByHand     Cause = "ByHand"     // somebody asked for this instance to stop
 	CauseSuperseded Cause = "Superseded" // another instance holds the slot
 	CauseDrained    Cause = "Drained"    // its node is drained
+	CausePreempted  Cause = "Preempted"  // the scheduler made room for an instance of higher priority
 )
 
 // RequestedV1: an instance is wished for. It never moves; a failed or lost one is followed by the next attempt at its slot.

@@ -51,7 +51,7 @@ func life(i int) events.Batch {
 	requested, reported := events.InstanceSubject(key), events.ReportSubject(node, key)
 	return events.Batch{
 		{Subject: requested, Events: []events.Event{event(requested, 0, "/rutter/reconciler", instance.RequestedV1{Slot: i % 100, Attempt: 1, Revision: 1, Spec: what, Cause: instance.CauseApplied})}},
-		{Subject: events.LedgerSubject(node), Expect: 1, Events: []events.Event{event(events.LedgerSubject(node), i, "/rutter/scheduler", ledger.AssignedV1{
+		{Subject: events.LedgerSubject(node), Expect: 1, Events: []events.Event{event(events.LedgerSubject(node), i, "/rutter/scheduler", ledger.AssignedV2{
 			Instance: key, Generation: 1, Spec: what, Considered: 1000, Fitted: 900, Scores: []ledger.Score{{Node: node, Total: 90, Parts: map[string]int64{"binpack": 90}}},
 		})}},
 		{Subject: reported, Events: []events.Event{

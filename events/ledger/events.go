@@ -11,14 +11,23 @@ import (
 	"github.com/rutter-run/rutter/events/spec"
 )
 
-// AssignedV1: the node is to run the instance.
-type AssignedV1 struct {
+// AssignedV2: the node is to run the instance.
+type AssignedV2 struct {
 	Instance   events.InstanceKey `json:"instance"`
 	Generation uint64             `json:"generation"` // counts from 1 over the whole history of the ledger; an agent refuses an older one than it has seen
 	Spec       spec.InstanceSpec  `json:"spec"`
-	Scores     []Score            `json:"scores,omitempty"` // the best nodes' scores, best first
-	Considered int                `json:"considered"`       // nodes that were looked at
-	Fitted     int                `json:"fitted"`           // nodes that passed every filter
+	Policy     string             `json:"policy,omitempty"`  // the profile of scores that chose the node
+	Devices    []DeviceShare      `json:"devices,omitempty"` // the GPUs that its containers get
+	Scores     []Score            `json:"scores,omitempty"`  // the best nodes' scores, best first
+	Considered int                `json:"considered"`        // nodes that were looked at
+	Fitted     int                `json:"fitted"`            // nodes that passed every filter
+}
+
+// DeviceShare is what a container gets of one of the node's GPUs.
+type DeviceShare struct {
+	Container string `json:"container"`
+	Device    int    `json:"device"` // counts from 0
+	Milli     int64  `json:"milli"`  // thousandths of the device
 }
 
 // Score is what a node scored, in all and by plugin; the highest wins.
@@ -28,22 +37,24 @@ type Score struct {
 	Parts map[string]int64 `json:"parts,omitempty"`
 }
 
-// RevokedV1: the node is to stop the instance.
-type RevokedV1 struct {
-	Instance   events.InstanceKey `json:"instance"`
-	Generation uint64             `json:"generation"` // of the assignment it takes back
-	Cause      instance.Cause     `json:"cause"`
-	Grace      spec.Duration      `json:"grace"`
+// RevokedV2: the node is to stop the instance.
+type RevokedV2 struct {
+	Instance   events.InstanceKey  `json:"instance"`
+	Generation uint64              `json:"generation"` // of the assignment it takes back
+	Cause      instance.Cause      `json:"cause"`
+	Message    string              `json:"message,omitempty"`
+	By         *events.InstanceKey `json:"by,omitempty"` // the instance that it makes room for, where it was preempted
+	Grace      spec.Duration       `json:"grace"`
 }
 
 // WireType implements events.Payload.
-func (AssignedV1) WireType() string { return "run.rutter.ledger.assigned.v1" }
+func (AssignedV2) WireType() string { return "run.rutter.ledger.assigned.v2" }
 
 // WireType implements events.Payload.
-func (RevokedV1) WireType() string { return "run.rutter.ledger.revoked.v1" }
+func (RevokedV2) WireType() string { return "run.rutter.ledger.revoked.v2" }
 
 // Line implements events.Payload.
-func (e AssignedV1) Line() string {
+func (e AssignedV2) Line() string {
 	line := fmt.Sprintf("assigned %s, generation %d, %d of %d nodes fitted", e.Instance, e.Generation, e.Fitted, e.Considered)
 	if len(e.Scores) > 0 {
 		line += fmt.Sprintf(", score %d", e.Scores[0].Total)
@@ -52,18 +63,26 @@ func (e AssignedV1) Line() string {
 }
 
 // Line implements events.Payload.
-func (e RevokedV1) Line() string { return fmt.Sprintf("revoked %s (%s)", e.Instance, e.Cause) }
+func (e RevokedV2) Line() string {
+	line := fmt.Sprintf("revoked %s (%s)", e.Instance, e.Cause)
+	if e.Message != "" {
+		line += ": " + e.Message
+	}
+	return line
+}
 
 // Register adds the package's payloads to a registry.
 func Register(r *events.Registry) {
 	var specs events.Shared[spec.InstanceSpec]
-	events.RegisterDecoder(r, func(data []byte) (AssignedV1, error) { return decodeAssigned(data, &specs) })
-	events.Register[RevokedV1](r)
+	events.RegisterDecoder(r, func(data []byte) (AssignedV2, error) { return decodeAssigned(data, &specs) })
+	events.RegisterUpcast(r, assignedV1.up)
+	events.Register[RevokedV2](r)
+	events.RegisterUpcast(r, revokedV1.up)
 }
 
-// decodeAssigned reads AssignedV1 with a spec that is decoded once for all instances that have it.
-func decodeAssigned(data []byte, specs *events.Shared[spec.InstanceSpec]) (AssignedV1, error) {
-	type plain AssignedV1
+// decodeAssigned reads AssignedV2 with a spec that is decoded once for all instances that have it.
+func decodeAssigned(data []byte, specs *events.Shared[spec.InstanceSpec]) (AssignedV2, error) {
+	type plain AssignedV2
 	var wire struct {
 		plain
 		Spec json.RawMessage `json:"spec"`
@@ -72,5 +91,5 @@ func decodeAssigned(data []byte, specs *events.Shared[spec.InstanceSpec]) (Assig
 	if err == nil && len(wire.Spec) > 0 {
 		wire.plain.Spec, err = specs.Decode(wire.Spec)
 	}
-	return AssignedV1(wire.plain), err
+	return AssignedV2(wire.plain), err
 }

@@ -61,8 +61,8 @@ func One(subject events.Subject, expect uint64, id string) events.Batch {
 // Assigned is an event with a payload of some size.
 func Assigned(id, nodeName string) events.Event {
 	return events.Event{
-		ID: id, Type: ledger.AssignedV1{}.WireType(), Source: "/rutter/scheduler",
-		Data: ledger.AssignedV1{Instance: events.InstanceKey{Namespace: "default", Workload: "web", Name: "web-0-1"}, Generation: 1, Considered: 3, Fitted: 2,
+		ID: id, Type: ledger.AssignedV2{}.WireType(), Source: "/rutter/scheduler",
+		Data: ledger.AssignedV2{Instance: events.InstanceKey{Namespace: "default", Workload: "web", Name: "web-0-1"}, Generation: 1, Considered: 3, Fitted: 2,
 			Scores: []ledger.Score{{Node: nodeName, Total: 7, Parts: map[string]int64{"binpack": 7}}}},
 	}
 }

@@ -7,6 +7,7 @@ type InstanceSpec struct {
 	GracePeriod   Duration          `json:"gracePeriod,omitzero"`
 	OnPartition   OnPartition       `json:"onPartition,omitempty"`
 	NodeSelector  map[string]string `json:"nodeSelector,omitempty"`
+	Priority      Priority          `json:"priority,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"` // the workload's
 }
 
@@ -14,7 +15,7 @@ type InstanceSpec struct {
 func (w Workload) Instance() InstanceSpec {
 	return InstanceSpec{
 		Containers: w.Spec.Containers, RestartPolicy: w.Spec.RestartPolicy, GracePeriod: w.Spec.GracePeriod,
-		OnPartition: w.Spec.OnPartition, NodeSelector: w.Spec.NodeSelector, Labels: w.Metadata.Labels,
+		OnPartition: w.Spec.OnPartition, NodeSelector: w.Spec.NodeSelector, Priority: w.Spec.Priority, Labels: w.Metadata.Labels,
 	}
 }
 

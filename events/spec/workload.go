@@ -53,6 +53,7 @@ type WorkloadSpec struct {
 	Replicas      *int              `json:"replicas,omitempty"` // 1 where absent
 	Containers    []Container       `json:"containers"`
 	NodeSelector  map[string]string `json:"nodeSelector,omitempty"` // labels that a node must carry
+	Priority      Priority          `json:"priority,omitempty"`     // who goes first where there is not room for all; normal where empty
 	RestartPolicy RestartPolicy     `json:"restartPolicy,omitempty"`
 	GracePeriod   Duration          `json:"gracePeriod,omitzero"` // from stop signal to kill
 	OnPartition   OnPartition       `json:"onPartition,omitempty"`
@@ -131,6 +132,7 @@ func (s WorkloadSpec) Validate(field string) (errs Errors) {
 		errs.add(field+".gracePeriod", s.GracePeriod.String(), "0s to %s", MaxGracePeriod)
 	}
 	errs = append(errs, ValidateLabels(field+".nodeSelector", s.NodeSelector)...)
+	errs = append(errs, s.Priority.Validate(field+".priority")...)
 	if n := len(s.Containers); n < 1 || n > MaxContainers {
 		errs.add(field+".containers", strconv.Itoa(n), "1 to %d containers", MaxContainers)
 	}

@@ -9,10 +9,11 @@ import (
 	"github.com/rutter-run/rutter/events"
 )
 
-// UnplaceableV1: no node can take the instance now.
-type UnplaceableV1 struct {
+// UnplaceableV2: no node can take the instance now.
+type UnplaceableV2 struct {
 	Nodes   int      `json:"nodes"` // that were looked at
 	Reasons []Reason `json:"reasons"`
+	Awaits  string   `json:"awaits,omitempty"` // the node that will have room for it once what stops there is gone
 }
 
 // Reason is one filter's no.
@@ -23,10 +24,10 @@ type Reason struct {
 }
 
 // WireType implements events.Payload.
-func (UnplaceableV1) WireType() string { return "run.rutter.unplaced.unplaceable.v1" }
+func (UnplaceableV2) WireType() string { return "run.rutter.unplaced.unplaceable.v2" }
 
 // Line implements events.Payload.
-func (e UnplaceableV1) Line() string {
+func (e UnplaceableV2) Line() string {
 	if e.Nodes == 0 {
 		return "unplaceable: there is no node"
 	}
@@ -34,8 +35,15 @@ func (e UnplaceableV1) Line() string {
 	for i, r := range e.Reasons {
 		parts[i] = fmt.Sprintf("%d %s", r.Nodes, r.Detail)
 	}
-	return fmt.Sprintf("unplaceable: 0 of %d nodes fit: %s", e.Nodes, strings.Join(parts, "; "))
+	line := fmt.Sprintf("unplaceable: 0 of %d nodes fit: %s", e.Nodes, strings.Join(parts, "; "))
+	if e.Awaits != "" {
+		line += "; awaits room on " + e.Awaits
+	}
+	return line
 }
 
 // Register adds the package's payloads to a registry.
-func Register(r *events.Registry) { events.Register[UnplaceableV1](r) }
+func Register(r *events.Registry) {
+	events.Register[UnplaceableV2](r)
+	events.RegisterUpcast(r, unplaceableV1.up)
+}

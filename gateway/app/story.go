@@ -177,13 +177,13 @@ func (s *story) causes(e events.Event) (causes []events.Event) {
 			applied, ok := o.Data.(workload.AppliedV1)
 			return ok && subjectOf(o).workloadKey() == a.workloadKey() && applied.Revision == data.Revision
 		}))
-	case ledger.AssignedV1:
+	case ledger.AssignedV2:
 		add(s.lastOf(e.Sequence, mine(isA[instance.RequestedV1])))
-	case ledger.RevokedV1:
+	case ledger.RevokedV2:
 		add(s.lastOf(e.Sequence, mine(isA[instance.StopRequestedV1])))
 	default:
 		if e.Subject.Aggregate() == events.AggregateReport && len(causes) == 0 {
-			add(s.lastOf(e.Sequence, mine(func(o events.Event) bool { return isA[ledger.AssignedV1](o) && subjectOf(o).Node == a.Node })))
+			add(s.lastOf(e.Sequence, mine(func(o events.Event) bool { return isA[ledger.AssignedV2](o) && subjectOf(o).Node == a.Node })))
 		}
 		if e.Subject.Aggregate() == events.AggregateUnplaced && len(causes) == 0 {
 			add(s.lastOf(e.Sequence, mine(isA[instance.RequestedV1])))

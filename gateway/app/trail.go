@@ -148,9 +148,9 @@ func subjectOf(e events.Event) about {
 	case events.AggregateLedger:
 		a := about{Node: e.Subject.Node()}
 		switch data := e.Data.(type) {
-		case ledger.AssignedV1:
+		case ledger.AssignedV2:
 			return a.of(data.Instance)
-		case ledger.RevokedV1:
+		case ledger.RevokedV2:
 			return a.of(data.Instance)
 		}
 		return a

@@ -95,7 +95,7 @@ func TestWhyOfAWorkloadGoesIntoItsTroubles(t *testing.T) {
 	w, _ := r.View.View().Workload("default", "web")
 	key := gatewaytest.Key("web", 0, 1)
 	requested := r.Request(key, 0, 1, instance.CauseApplied, "", w.Applied.ID)
-	r.Say(events.UnplacedSubject(key), requested, "", unplaced.UnplaceableV1{Nodes: 3, Reasons: []unplaced.Reason{{Filter: "resources", Detail: "memory", Nodes: 3}}})
+	r.Say(events.UnplacedSubject(key), requested, "", unplaced.UnplaceableV2{Nodes: 3, Reasons: []unplaced.Reason{{Filter: "resources", Detail: "memory", Nodes: 3}}})
 	why, err := r.App.Now().Why(t.Context(), app.Thing{Kind: events.AggregateWorkload, Namespace: "default", Name: "web"})
 	require.NoError(t, err)
 	require.Contains(t, why.Answer, "workload/default/web is Degraded: 0 of 1 instances are ready")
@@ -136,13 +136,13 @@ func TestHistoryTellsEverythingInOrderAndInPages(t *testing.T) {
 	whole := lines(web, 0)
 	require.Equal(t, []string{
 		"workload run.rutter.workload.applied.v1", "command run.rutter.command.accepted.v1",
-		"instance run.rutter.instance.requested.v1", "ledger run.rutter.ledger.assigned.v1", "report run.rutter.report.created.v1", "report run.rutter.report.started.v1",
-		"instance run.rutter.instance.requested.v1", "ledger run.rutter.ledger.assigned.v1", "report run.rutter.report.created.v1", "report run.rutter.report.started.v1",
+		"instance run.rutter.instance.requested.v1", "ledger run.rutter.ledger.assigned.v2", "report run.rutter.report.created.v1", "report run.rutter.report.started.v1",
+		"instance run.rutter.instance.requested.v1", "ledger run.rutter.ledger.assigned.v2", "report run.rutter.report.created.v1", "report run.rutter.report.started.v1",
 		"instance run.rutter.instance.retired.v1",
 	}, whole)
 	require.Equal(t, whole, lines(web, 2), "pages are the whole, cut")
 	require.Equal(t, []string{
-		"node run.rutter.node.joined.v1", "node run.rutter.node.ready.v1", "ledger run.rutter.ledger.assigned.v1",
+		"node run.rutter.node.joined.v1", "node run.rutter.node.ready.v1", "ledger run.rutter.ledger.assigned.v2",
 		"report run.rutter.report.created.v1", "report run.rutter.report.started.v1", "node run.rutter.node.lost.v1",
 	}, lines(app.Thing{Kind: events.AggregateNode, Name: "n1"}, 0))
 	_, _, err := r.App.Now().History(t.Context(), app.Thing{Kind: events.AggregateNode, Name: "n9"}, 0, 0)

@@ -56,7 +56,7 @@ func (r *Rig) Start(key events.InstanceKey, nodeName, requested string) (started
 		return ""
 	}
 	n, _ := r.View.View().Node(nodeName)
-	assigned := r.Say(events.LedgerSubject(nodeName), requested, i.Requested.Actor, ledger.AssignedV1{
+	assigned := r.Say(events.LedgerSubject(nodeName), requested, i.Requested.Actor, ledger.AssignedV2{
 		Instance: key, Generation: n.Generation + 1, Spec: i.Spec, Considered: 1, Fitted: 1, Scores: []ledger.Score{{Node: nodeName, Total: 50}},
 	})
 	subject := events.ReportSubject(nodeName, key)

@@ -221,7 +221,7 @@ func (s *server) fill(ctx context.Context) (total uint64, bytes int, err error) 
 			key := events.InstanceKey{Namespace: spec.DefaultNamespace, Workload: name, Name: events.InstanceName(name, slot, 1)}
 			node := fmt.Sprintf("node-%d-%d", n%1000, n/1000*10+slot) // a ledger of its own: nothing to expect
 			add(requested(key, slot))
-			add(event(events.LedgerSubject(node), 0, ledger.AssignedV1{Instance: key, Generation: 1, Spec: w.Instance(), Considered: 100, Fitted: 90}))
+			add(event(events.LedgerSubject(node), 0, ledger.AssignedV2{Instance: key, Generation: 1, Spec: w.Instance(), Considered: 100, Fitted: 90}))
 			reports := events.ReportSubject(node, key)
 			batch = append(batch, events.Write{Subject: reports, Events: []events.Event{
 				event(reports, 0, report.CreatedV1{Addresses: []string{"10.88.1.2"}}),

@@ -34,7 +34,7 @@ type agent struct {
 // run is one assignment on the node.
 type run struct {
 	assigned   events.Event
-	data       ledger.AssignedV1
+	data       ledger.AssignedV2
 	revoked    bool
 	up         bool // containers run
 	over       bool // its end is reported
@@ -119,7 +119,7 @@ func (a *agent) apply(e events.Event) {
 	a.head = e.Sequence
 	now := time.Now()
 	switch data := e.Data.(type) {
-	case ledger.AssignedV1:
+	case ledger.AssignedV2:
 		if data.Generation <= a.seen {
 			a.world.fault("agent %s: assignment of generation %d after %d", a.name, data.Generation, a.seen)
 		}
@@ -132,7 +132,7 @@ func (a *agent) apply(e events.Event) {
 			}
 		}
 		a.runs[data.Instance.String()] = r
-	case ledger.RevokedV1:
+	case ledger.RevokedV2:
 		if r, ok := a.runs[data.Instance.String()]; ok && r.data.Generation == data.Generation && !r.revoked {
 			r.revoked, r.stopAt = true, now.Add(a.jitter(800*time.Millisecond))
 		}

@@ -55,7 +55,7 @@ func (c *checker) apply(e events.Event) (broken []string) {
 			say("requested twice")
 		}
 		c.requested[e.Subject] = true
-	case ledger.AssignedV1:
+	case ledger.AssignedV2:
 		if node := e.Subject.Node(); data.Generation <= c.generations[node] {
 			say("generation %d follows %d", data.Generation, c.generations[node])
 		} else {
@@ -65,7 +65,7 @@ func (c *checker) apply(e events.Event) (broken []string) {
 	before := c.state.View()
 	c.state.Apply(e)
 	view := c.state.View()
-	if data, ok := e.Data.(ledger.AssignedV1); ok {
+	if data, ok := e.Data.(ledger.AssignedV2); ok {
 		old, known := before.Instance(data.Instance)
 		if i, ok := view.Instance(data.Instance); ok && known && old.Placed() && (i.Node != old.Node || i.Generation != old.Generation) {
 			say("it moved from %s to %s", old.Node, i.Node)

@@ -69,7 +69,7 @@ func (w *world) within(most time.Duration) time.Duration {
 }
 
 // starts notes that containers of an instance really run on a machine, and checks that the machine can bear it.
-func (w *world) starts(machine string, capacity spec.Resources, a ledger.AssignedV1) {
+func (w *world) starts(machine string, capacity spec.Resources, a ledger.AssignedV2) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	on := w.running[machine]
@@ -331,9 +331,13 @@ func document(name string, rng *rand.Rand) spec.Workload {
 	if name == "db" {
 		c.Resources.Requests.GPU = 1
 	}
+	priority := spec.PriorityNormal
+	if name == "api" {
+		priority = []spec.Priority{spec.PriorityLow, spec.PriorityNormal, spec.PriorityHigh}[replicas%3]
+	}
 	w := spec.Workload{
 		APIVersion: spec.APIVersion, Kind: spec.KindWorkload, Metadata: spec.Metadata{Name: name, Namespace: "default"},
-		Spec: spec.WorkloadSpec{Replicas: &replicas, Containers: []spec.Container{c}, RestartPolicy: spec.RestartNever},
+		Spec: spec.WorkloadSpec{Replicas: &replicas, Containers: []spec.Container{c}, RestartPolicy: spec.RestartNever, Priority: priority},
 	}
 	w.Default()
 	return w

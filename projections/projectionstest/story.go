@@ -99,13 +99,13 @@ func (s *Story) Place(k events.InstanceKey, on string) {
 		panic("there is no instance " + k.String())
 	}
 	n, _ := s.View().Node(on)
-	s.Say(events.LedgerSubject(on), ledger.AssignedV1{Instance: k, Generation: n.Generation + 1, Spec: i.Spec})
+	s.Say(events.LedgerSubject(on), ledger.AssignedV2{Instance: k, Generation: n.Generation + 1, Spec: i.Spec})
 }
 
 // Revoke takes an instance off its node, as the scheduler would.
 func (s *Story) Revoke(k events.InstanceKey) {
 	i, _ := s.View().Instance(k)
-	s.Say(events.LedgerSubject(i.Node), ledger.RevokedV1{Instance: k, Generation: i.Generation, Cause: instance.CauseByHand})
+	s.Say(events.LedgerSubject(i.Node), ledger.RevokedV2{Instance: k, Generation: i.Generation, Cause: instance.CauseByHand})
 }
 
 // Report lets the agent of the instance's node say something of it.

@@ -27,6 +27,8 @@ func (p *pass) dismiss(i *projections.Instance) {
 	beyond := !active
 	passed := active && s.newest != i && s.serving != i
 	switch {
+	case i.End == nil && i.Stop == nil && i.Evicted != nil && !i.NodeLost:
+		p.stop(i, i.Evicted.Mark, i.Evicted.Cause, i.Evicted.Message) // the scheduler has taken it off its node
 	case i.Stop == nil && !beyond && !passed:
 		return // it holds its slot
 	case i.End == nil && i.Stop == nil && beyond:

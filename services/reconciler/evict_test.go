@@ -64,7 +64,7 @@ func TestWhereTheReplacementFitsNowhereTheWorkloadDoesWithoutForAWhile(t *testin
 	s := running(t, 2)
 	s.drain("n1", 0)
 	s.expect("web-0-2 requested")
-	s.Say(events.UnplacedSubject(key(0, 2)), unplaced.UnplaceableV1{Nodes: 3})
+	s.Say(events.UnplacedSubject(key(0, 2)), unplaced.UnplaceableV2{Nodes: 3})
 	s.expect("web-0-1 stop requested: Drained, node n1 is drained")
 	s.stopped(key(0, 1))
 	s.expect("web-0-1 retired") // web-0-2 goes on waiting for a place

@@ -140,6 +140,8 @@ func (p *pass) succession(before *projections.Instance, revision int) (cause ins
 		// It was stopped when there were fewer slots, or the workload was to go: now the slot is wished for again.
 	case revision != before.Revision:
 		return instance.CauseRolledOut, w.Applied, true
+	case before.Evicted != nil:
+		return before.Evicted.Cause, before.Evicted.Mark, true // it was gone before anybody could ask it to stop
 	case before.End.Outcome == report.OutcomeCutOff:
 		return instance.CauseNodeLost, before.End.Mark, true
 	default:

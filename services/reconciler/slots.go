@@ -39,7 +39,7 @@ func ready(i *projections.Instance) bool {
 
 // living reports whether an instance is wished for and, as far as one knows, runs or is on its way to.
 func living(i *projections.Instance) bool {
-	return i != nil && i.Wished() && i.End == nil && !i.NodeLost
+	return i != nil && i.Wished() && i.End == nil && !i.NodeLost && i.Evicted == nil
 }
 
 // survey finds the slots of the workload: all that anything is remembered of, and which of them are to be filled.

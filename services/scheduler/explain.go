@@ -12,26 +12,27 @@ import (
 // are other reasons; that the same reasons hold for one node more or less is no news, or every node that comes
 // and goes would cost an event for each instance that waits.
 func (p *planner) explain(left []*projections.Instance, nodes *pool, demands map[shape]*demand) {
-	reasons := map[shape]*unplaced.UnplaceableV1{}
+	reasons := map[shape]unplaced.UnplaceableV2{}
 	for _, i := range left {
 		s := shapeOf(i)
 		why, ok := reasons[s]
 		if !ok {
-			why = nodes.explain(demands[s])
+			why = *nodes.explain(demands[s])
 			reasons[s] = why
 		}
-		if i.Unplaceable != nil && sameReasons(*i.Unplaceable, *why) {
+		why.Awaits = p.awaits[i.Key]
+		if i.Unplaceable != nil && sameReasons(*i.Unplaceable, why) {
 			continue
 		}
 		// What was said before is part of the id: the same reasons may come back later.
-		if !p.say(p.author.Say(i.Requested, events.UnplacedSubject(i.Key), int(i.UnplacedHead), *why)) {
+		if !p.say(p.author.Say(i.Requested, events.UnplacedSubject(i.Key), int(i.UnplacedHead), why)) {
 			return
 		}
 	}
 }
 
-func sameReasons(a, b unplaced.UnplaceableV1) bool {
-	return (a.Nodes == 0) == (b.Nodes == 0) && slices.EqualFunc(a.Reasons, b.Reasons, func(x, y unplaced.Reason) bool {
+func sameReasons(a, b unplaced.UnplaceableV2) bool {
+	return a.Awaits == b.Awaits && (a.Nodes == 0) == (b.Nodes == 0) && slices.EqualFunc(a.Reasons, b.Reasons, func(x, y unplaced.Reason) bool {
 		return x.Filter == y.Filter && x.Detail == y.Detail
 	})
 }

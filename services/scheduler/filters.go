@@ -45,6 +45,9 @@ func notSelected(c *candidate, d *demand) string {
 
 func tooSmall(c *candidate, d *demand) string {
 	short := c.free.Short(d.requests)
+	if len(short) == 0 && c.leaving != nil {
+		short = c.later().Short(d.requests) // what is free now may be kept for an instance that waits for the rest
+	}
 	if len(short) == 0 {
 		return ""
 	}

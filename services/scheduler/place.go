@@ -22,10 +22,11 @@ func Plan(turn decider.Turn) decider.Plan {
 	p := planner{
 		view: turn.View, author: decider.Author{Service: events.ServiceScheduler, Now: turn.Now},
 		draft: decider.NewDraft(turn.View, turn.Limit), generation: map[string]uint64{},
+		awaits: map[events.InstanceKey]string{},
 	}
 	p.takeBack()
 	p.place()
-	return decider.Plan{Batch: p.draft.Batch(), More: p.cut}
+	return decider.Plan{Batch: p.draft.Batch(), More: p.cut || p.evicts}
 }
 
 // The kinds of events that one cause can bring about on one ledger: they keep derived ids apart.
@@ -33,6 +34,7 @@ const (
 	kindAssigned = iota
 	kindRevoked
 	kindSuperseded
+	kindPreempted
 )
 
 // planner makes one plan.
@@ -40,8 +42,10 @@ type planner struct {
 	view       *projections.Cluster
 	author     decider.Author
 	draft      *decider.Draft
-	generation map[string]uint64 // of the newest assignment in this plan, by node
-	cut        bool              // the limit was reached
+	generation map[string]uint64             // of the newest assignment in this plan, by node
+	awaits     map[events.InstanceKey]string // the nodes where room is made for instances
+	evicts     bool                          // what stops is more than it was when the first instances were looked at: plan again
+	cut        bool                          // the limit was reached
 }
 
 func (p *planner) say(e events.Event) bool {
@@ -57,7 +61,7 @@ func (p *planner) say(e events.Event) bool {
 // that an agent needs to know, even one that has lost its disk.
 func (p *planner) takeBack() {
 	for entry := range p.view.Surplus() {
-		revoked := ledger.RevokedV1{Instance: entry.Instance, Generation: entry.Generation, Cause: instance.CauseSuperseded}
+		revoked := ledger.RevokedV2{Instance: entry.Instance, Generation: entry.Generation, Cause: instance.CauseSuperseded}
 		mark, kind := entry.Assigned, kindSuperseded
 		if i, ok := p.view.Instance(entry.Instance); ok && i.Stop != nil {
 			revoked.Cause, revoked.Grace = i.Stop.Cause, i.Stop.Grace
@@ -71,17 +75,18 @@ func (p *planner) takeBack() {
 		if i.End == nil || i.Revoked || !i.Placed() {
 			continue
 		}
-		revoked := ledger.RevokedV1{Instance: i.Key, Generation: i.Generation, Cause: instance.CauseFailed}
+		revoked := ledger.RevokedV2{Instance: i.Key, Generation: i.Generation, Cause: instance.CauseFailed}
 		if !p.say(p.author.Say(i.End.Mark, events.LedgerSubject(i.Node), kindRevoked, revoked)) {
 			return
 		}
 	}
 }
 
-// place assigns the waiting instances, the longest waiting first.
+// place assigns the waiting instances, those of the highest priority first and of these the longest waiting.
 func (p *planner) place() {
 	waiting := slices.SortedFunc(p.view.Waiting(), func(a, b *projections.Instance) int {
-		return cmp.Or(cmp.Compare(a.Requested.Sequence, b.Requested.Sequence), cmp.Compare(a.Key.String(), b.Key.String()))
+		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority),
+			cmp.Compare(a.Requested.Sequence, b.Requested.Sequence), cmp.Compare(a.Key.String(), b.Key.String()))
 	})
 	if len(waiting) == 0 {
 		return
@@ -90,6 +95,7 @@ func (p *planner) place() {
 	// Capacity only shrinks while a plan grows, so what did not fit once is not tried again for another instance of the same shape.
 	stuck := map[shape]bool{}
 	var left []*projections.Instance
+	clear := clearance{planner: p, nodes: nodes}
 	demands, peers := map[shape]*demand{}, map[workload]map[string]int{}
 	for _, i := range waiting {
 		s := shapeOf(i)
@@ -98,22 +104,22 @@ func (p *planner) place() {
 			d = newDemand(i, peersOf(p.view, i, peers))
 			demands[s] = d
 		}
-		if stuck[s] {
-			left = append(left, i)
-			continue
-		}
 		if p.draft.Room() == 0 {
 			p.cut = true
 			return
 		}
-		choice := nodes.choose(i, d)
-		if choice.node == nil {
+		if !stuck[s] {
+			if choice := nodes.choose(i, d); choice.node != nil {
+				p.assign(i, choice)
+				nodes.take(choice.node, d)
+				continue
+			}
 			stuck[s] = true
-			left = append(left, i)
-			continue
 		}
-		p.assign(i, choice)
-		nodes.take(choice.node, d)
+		left = append(left, i)
+		if !p.preempt(i, d, clear.makeRoom(i, d)) {
+			return
+		}
 	}
 	p.explain(left, nodes, demands)
 }
@@ -124,7 +130,7 @@ func (p *planner) assign(i *projections.Instance, c choice) {
 		p.generation[name] = c.node.node.Generation
 	}
 	p.generation[name]++
-	p.say(p.author.Say(i.Requested, events.LedgerSubject(name), kindAssigned, ledger.AssignedV1{
+	p.say(p.author.Say(i.Requested, events.LedgerSubject(name), kindAssigned, ledger.AssignedV2{
 		Instance: i.Key, Generation: p.generation[name], Spec: i.Spec, Scores: c.scores, Considered: c.considered, Fitted: c.fitted,
 	}))
 }

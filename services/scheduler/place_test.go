@@ -141,7 +141,7 @@ func TestTheSameReasonsAreSaidOnce(t *testing.T) {
 		t.Errorf("one node more with the same fault is news: %s", events.Line(all[0]))
 	}
 	s.Say(events.NodeSubject("n2"), node.SuspectedV1{})
-	if all := s.plan(); len(all) != 1 || len(all[0].Data.(unplaced.UnplaceableV1).Reasons) != 2 {
+	if all := s.plan(); len(all) != 1 || len(all[0].Data.(unplaced.UnplaceableV2).Reasons) != 2 {
 		t.Error("another reason is no news")
 	}
 	s.Say(events.NodeSubject("n2"), node.ReturnedV1{})
@@ -187,7 +187,7 @@ func TestAnAssignmentTellsHowItWasChosen(t *testing.T) {
 	s.Say(events.NodeSubject("n5"), node.SuspectedV1{})
 	requested := s.want("web", 0)
 	all := s.plan()
-	a := all[0].Data.(ledger.AssignedV1)
+	a := all[0].Data.(ledger.AssignedV2)
 	if len(all) != 1 || a.Considered != 5 || a.Fitted != 4 || len(a.Scores) != 3 || a.Scores[0].Node != all[0].Subject.Node() {
 		t.Fatalf("assigned %+v on %s", a, all[0].Subject)
 	}
@@ -242,11 +242,11 @@ func TestGenerationsClimbWithinAPlan(t *testing.T) {
 	}
 	var got []uint64
 	for _, e := range s.plan() {
-		got = append(got, e.Data.(ledger.AssignedV1).Generation)
+		got = append(got, e.Data.(ledger.AssignedV2).Generation)
 	}
 	s.want("api", 0)
 	for _, e := range s.plan() {
-		got = append(got, e.Data.(ledger.AssignedV1).Generation)
+		got = append(got, e.Data.(ledger.AssignedV2).Generation)
 	}
 	if fmt.Sprint(got) != "[1 2 3 4]" {
 		t.Errorf("generations %v", got)
@@ -282,7 +282,7 @@ func TestWhatIsNotWishedForIsTakenBack(t *testing.T) {
 			if len(all) != 1 {
 				t.Fatalf("%d events, want one Revoked", len(all))
 			}
-			r, ok := all[0].Data.(ledger.RevokedV1)
+			r, ok := all[0].Data.(ledger.RevokedV2)
 			if !ok || r.Cause != c.cause || all[0].Causation != cause.ID || all[0].Subject.Node() != c.on || r.Instance != k {
 				t.Errorf("%s, caused by %s", events.Line(all[0]), all[0].Causation)
 			}

@@ -15,6 +15,8 @@ type candidate struct {
 	node  *projections.Node
 	free  spec.Resources
 	ports map[string]bool // host ports that the plan itself gave away; nil: none
+	// leaving is what instances hold that are told to stop; known where somebody looks for room to be made.
+	leaving *leaving
 }
 
 // takes reports whether a host port is taken.
@@ -49,7 +51,7 @@ func (p *pool) take(c *candidate, d *demand) {
 }
 
 // explain counts what every filter says of the nodes.
-func (p *pool) explain(d *demand) *unplaced.UnplaceableV1 {
+func (p *pool) explain(d *demand) *unplaced.UnplaceableV2 {
 	type key struct {
 		filter int
 		detail string
@@ -63,7 +65,7 @@ func (p *pool) explain(d *demand) *unplaced.UnplaceableV1 {
 			}
 		}
 	}
-	why := &unplaced.UnplaceableV1{Nodes: len(p.candidates)}
+	why := &unplaced.UnplaceableV2{Nodes: len(p.candidates)}
 	for _, k := range slices.SortedFunc(maps.Keys(counts), func(a, b key) int {
 		if a.filter != b.filter {
 			return a.filter - b.filter
@@ -89,6 +91,7 @@ func shapeOf(i *projections.Instance) shape {
 
 // demand is what an instance of a shape needs, worked out once a plan.
 type demand struct {
+	priority spec.Priority
 	requests spec.Resources
 	ports    []string
 	selector []label
@@ -98,7 +101,7 @@ type demand struct {
 type label struct{ key, value string }
 
 func newDemand(i *projections.Instance, peers map[string]int) *demand {
-	d := &demand{requests: i.Spec.Requests(), peers: peers}
+	d := &demand{priority: i.Spec.Priority, requests: i.Spec.Requests(), peers: peers}
 	for _, p := range i.Spec.HostPorts() {
 		d.ports = append(d.ports, projections.PortName(p.Protocol, p.HostPort))
 	}

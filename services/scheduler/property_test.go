@@ -112,6 +112,7 @@ func (s *theatre) happen(t *rapid.T, slots *int) {
 				if n := rapid.IntRange(0, 3).Draw(t, "port"); n > 0 {
 					port(8000+n, spec.TCP)(w)
 				}
+				w.Spec.Priority = rapid.SampledFrom([]spec.Priority{0, 0, spec.PriorityLow, spec.PriorityHigh, 7}).Draw(t, "priority")
 				if n := rapid.IntRange(0, 4).Draw(t, "selector"); n < 2 {
 					w.Spec.NodeSelector = map[string]string{"disk": fmt.Sprint(n)}
 				}
