@@ -357,7 +357,8 @@ func TestEventsHistoryAndWhy(t *testing.T) {
 	got = m.run("why", "instance/web-0-1")
 	require.Zero(t, got.code, got.err)
 	require.Contains(t, got.out, "instance/default/web-0-1 is Ready on node n1 since 2026-03-01")
-	require.Contains(t, got.out, `            └─ command/reconciler accepted run.rutter.workload.apply.v1 of cmd.workload.default.web by token:ada, because "because of the test"`)
+	require.Contains(t, got.out, `            └─ command/reconciler accepted run.rutter.workload.apply.v1 of cmd.workload.default.web
+               by token:ada, because "because of the test" [6, `)
 	require.True(t, json.Valid([]byte(m.run("why", "workload/web", "-o", "json").out)))
 	got = m.run("describe", "instance", "web-1-1")
 	require.Zero(t, got.code, got.err)

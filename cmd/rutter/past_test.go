@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,7 +61,7 @@ func TestDiffQueryAndBisectSpeakOfThePast(t *testing.T) {
 	m.Apply(gatewaytest.Document("late", 1))
 	got := m.run("diff", "--from", then)
 	require.Zero(t, got.code, got.err)
-	require.Contains(t, got.out, "+ workload/late applied with 1 replicas at revision 1\n")
+	require.Contains(t, got.out, "+ workload/late applied with 1 replica at revision 1\n")
 	require.Contains(t, got.out, "~ instance/web-1-1 CrashLoopBackOff became Lost: ")
 	require.Contains(t, got.out, "~ node/n2 Ready became Lost")
 	require.Equal(t, "[\n  \"n2\"\n]\n", m.run("query", `nodes.filter(n, n.state == "Lost").map(n, n.name)`).out)
@@ -100,6 +101,17 @@ func TestRestoreAsksShowsAndDoes(t *testing.T) {
 	got = m.run("undo", operation, "--yes", "-o", "json")
 	require.Zero(t, got.code, got.err)
 	require.Contains(t, m.run("get", "wl", "web", "-o", "json").out, `"replicas": 5`)
+}
+
+func TestTheTreeOfWhyFitsTheTerminal(t *testing.T) {
+	m := scene(t)
+	got := m.run("why", "instance/web-0-1")
+	require.Zero(t, got.code, got.err)
+	for line := range strings.Lines(got.out) {
+		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), 100, line)
+	}
+	whole := strings.Join(strings.Fields(strings.NewReplacer("│", "", "└─", "", "├─", "").Replace(got.out)), " ")
+	require.Contains(t, whole, `by token:ada, because "because of the test"`, "what is broken is not cut")
 }
 
 func TestWhyIsDrawnAsAGraph(t *testing.T) {

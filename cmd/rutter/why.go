@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +64,7 @@ the commands, who gave them and why. It works for instances that are gone.`,
 	return command
 }
 
-// printCauses prints causes as a tree. Wide adds ids and does not cut lines.
+// printCauses prints causes as a tree. Wide adds ids and does not break lines.
 func (c *cli) printCauses(causes []api.Cause, indent string, wide bool) {
 	for i, cause := range causes {
 		branch, below := "├─ ", "│  "
@@ -78,9 +80,35 @@ func (c *cli) printCauses(causes []api.Cause, indent string, wide bool) {
 			tail = fmt.Sprintf("  [%d, see above]", cause.Sequence)
 		}
 		if wide {
-			tail += " by " + none(cause.Actor) + ", id " + cause.ID
+			fmt.Fprintln(c.out, indent+branch+line+tail+" by "+none(cause.Actor)+", id "+cause.ID)
+		} else {
+			// The text goes on under its own beginning, beside the branch that leads to what comes next.
+			next := indent + below
+			if len(cause.Because) > 0 {
+				next += "│  "
+			}
+			c.printBroken(append(strings.Split(line, " "), strings.TrimSpace(tail)), indent+branch, next)
 		}
-		fmt.Fprintln(c.out, indent+branch+line+tail)
 		c.printCauses(cause.Because, indent+below, wide)
 	}
+}
+
+// leastText is how many characters of a line a text keeps, however deep its tree is.
+const leastText = 40
+
+// printBroken prints words in lines that fit the table's width; first and next stand before the first line and the others.
+func (c *cli) printBroken(words []string, first, next string) {
+	line, prefix := "", first
+	for _, word := range words {
+		room := max(leastText, c.tableWidth()-utf8.RuneCountInString(prefix))
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > room {
+			fmt.Fprintln(c.out, strings.TrimRight(prefix+line, " "))
+			line, prefix = "", next
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	fmt.Fprintln(c.out, prefix+line)
 }

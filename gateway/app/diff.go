@@ -88,11 +88,11 @@ func workloadDifference(x, y *projections.Workload) (d api.Difference, differs b
 		return d, false
 	case !lives(x):
 		d.Namespace, d.Name, d.Turn = y.Namespace, y.Name, api.TurnAdded
-		d.Words = fmt.Sprintf("applied with %d replicas at revision %d", y.Replicas(), y.Revision)
+		d.Words = fmt.Sprintf("applied with %s at revision %d", count(y.Replicas(), "replica", "replicas"), y.Revision)
 		return d, true
 	case !lives(y):
 		d.Namespace, d.Name, d.Turn = x.Namespace, x.Name, api.TurnRemoved
-		d.Words = fmt.Sprintf("deleted; it had %d replicas at revision %d", x.Replicas(), x.Revision)
+		d.Words = fmt.Sprintf("deleted; it had %s at revision %d", count(x.Replicas(), "replica", "replicas"), x.Revision)
 		return d, true
 	}
 	d.Namespace, d.Name, d.Turn = y.Namespace, y.Name, api.TurnChanged
@@ -197,7 +197,7 @@ func nodeDifference(x, y *projections.Node) (d api.Difference, differs bool) {
 		words = append(words, "its agent was started again")
 	}
 	if x.Instances != y.Instances {
-		words = append(words, fmt.Sprintf("%d instances became %d", x.Instances, y.Instances))
+		words = append(words, fmt.Sprintf("%s became %d", count(x.Instances, "instance", "instances"), y.Instances))
 	}
 	d.Words = strings.Join(words, "; ")
 	return d, len(words) > 0

@@ -112,7 +112,7 @@ func TestDiffTellsInWordsWhatChanged(t *testing.T) {
 	require.Equal(t, []string{
 		"changed workload/old: is being deleted",
 		"changed workload/web: scaled from 2 to 3; revision 1 became 2",
-		"added workload/new: applied with 1 replicas at revision 1",
+		"added workload/new: applied with 1 replica at revision 1",
 		"changed node/n1: Ready became Suspected",
 	}, lines)
 

@@ -125,7 +125,7 @@ func restoreSteps(then, now *projections.Cluster, chosen func(namespace, name st
 		step := restoreStep{RestoreStep: api.RestoreStep{Namespace: w.Namespace, Name: w.Name, Action: api.RestoreApply}}
 		switch {
 		case y == nil:
-			step.Words = fmt.Sprintf("apply again, %d replicas", x.Replicas())
+			step.Words = "apply again, " + count(x.Replicas(), "replica", "replicas")
 			step.document = x.Document
 		case x == nil && prune:
 			step.Action, step.Words = api.RestoreDelete, "delete: it did not exist then"
