@@ -15,7 +15,7 @@ const (
 )
 
 // Command is an intent that waits for a decision. Its outcome is an event on [CommandSubject] of the service that decided,
-// with the same id.
+// with [OutcomeID] of its id.
 type Command struct {
 	ID          string    // idempotency key: a command sent twice is decided once
 	Type        string    // such as run.rutter.workload.apply.v1
@@ -39,6 +39,7 @@ func NodeCommand(node string) string { return CommandPrefix + "node." + node }
 // Commands carries intents to the service that decides on them.
 type Commands interface {
 	// Send stores the command; on return it will be decided even if everything restarts. Sending the same id again is harmless.
+	// It fails with [ErrTooLarge] above [MaxCommand].
 	Send(ctx context.Context, command Command) error
 	// Consume calls handle for each command of the service, in the order sent, again after a restart until it is acknowledged. It returns ctx's error when that is done.
 	// Several consumers of one service share its commands.

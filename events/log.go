@@ -31,8 +31,9 @@ const MaxBatch = 1000
 type Log interface {
 	// Append stores the batch whole or not at all and returns the sequence of its last event; on return it is as durable as the log is.
 	// It fails with [ErrConflict] where a subject has moved past its Expect (catch up, decide again), [ErrBusy] where another write is in
-	// flight (retry with jitter), [ErrTooLarge] above [MaxBatch] and [ErrFull] at the byte limit. A batch whose events are
-	// already stored, each on its subject, is success: it returns the sequence of the last of them. After
+	// flight (retry with jitter), [ErrTooLarge] above [MaxBatch], [MaxEvent] or [MaxBatchBytes] and [ErrFull] at the byte limit. A batch whose events are
+	// already stored, each on its subject, is success: it returns the sequence of the last of them. An id that stands elsewhere in the log
+	// is no obstacle: ids tell events apart, only expectations keep one from happening twice. After
 	// [ErrUnknown] the outcome is not known: catch up and look for your own ids.
 	Append(ctx context.Context, batch Batch) (last uint64, err error)
 

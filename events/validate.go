@@ -34,10 +34,15 @@ func (c Command) Validate() error {
 	switch {
 	case c.ID == "":
 		return fmt.Errorf("command %s to %s has no id: %w", c.Type, c.Subject, ErrInvalid)
+	case len(c.ID) > MaxCommandID:
+		return fmt.Errorf("the id of a command to %s is %d bytes long, at most %d: %w", c.Subject, len(c.ID), MaxCommandID, ErrInvalid)
 	case c.Data == nil:
 		return fmt.Errorf("command %s has no data: %w", c.ID, ErrInvalid)
 	case c.Type != c.Data.WireType():
 		return fmt.Errorf("command %s says it is a %q and carries a %q: %w", c.ID, c.Type, c.Data.WireType(), ErrInvalid)
+	}
+	if _, err := c.Bounded(); err != nil {
+		return fmt.Errorf("command %s to %s: %w", c.ID, c.Subject, err)
 	}
 	return validSubject(c.Subject, CommandPrefix)
 }

@@ -90,3 +90,15 @@ func put(h Header, name, value string) {
 		h[name] = []string{PercentEncode(value)}
 	}
 }
+
+// Size is how many bytes a message takes of a server's max_payload, as NATS counts: the header block with its version line, and the data.
+func Size(h Header, data []byte) int {
+	const versionLine, end = len("NATS/1.0\r\n"), len("\r\n")
+	n := versionLine + end + len(data)
+	for name, values := range h {
+		for _, value := range values {
+			n += len(name) + len(": ") + len(value) + end
+		}
+	}
+	return n
+}

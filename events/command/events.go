@@ -1,7 +1,10 @@
-// Package command says what became of commands. The service that handled a command is the only writer; the event has the command's id.
+// Package command says what became of commands. The service that handled a command is the only writer; the event's id is
+// [events.OutcomeID] of the command's.
 package command
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -18,6 +21,21 @@ type Record struct {
 	Reason  string          `json:"reason,omitempty"`
 	Time    time.Time       `json:"time"`
 	Data    json.RawMessage `json:"data"`
+	Omitted *Omitted        `json:"omitted,omitempty"` // what stands for the data where they were left out
+}
+
+// Omitted is what is kept of data that the log could not take.
+type Omitted struct {
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"` // of the data, in hex
+}
+
+// Abridged is the record without its data.
+func (r Record) Abridged() Record {
+	sum := sha256.Sum256(r.Data)
+	r.Omitted = &Omitted{Bytes: len(r.Data), SHA256: hex.EncodeToString(sum[:])}
+	r.Data = json.RawMessage("null")
+	return r
 }
 
 // AcceptedV1: the command was carried out; what follows from it stands in the same batch.

@@ -31,29 +31,68 @@ func (l *Log) Append(ctx context.Context, batch events.Batch) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("append: %w", err)
 	}
-	messages, err := encode(batch)
-	if err != nil {
-		return 0, fmt.Errorf("append: %w", err)
-	}
 	ctx, cancel := l.client.bounded(ctx)
 	defer cancel()
-	ack, err := l.publish(ctx, messages)
-	duplicate := hasCode(err, codeBatchDuplicateIDs) || err == nil && ack.Duplicate
-	if duplicate || errors.Is(err, events.ErrConflict) {
-		last, found, findErr := l.find(ctx, batch, duplicate)
-		switch {
-		case found:
-			return last, nil
-		case findErr != nil:
-			return 0, fmt.Errorf("append to %s: %w", about(batch), findErr)
-		case duplicate:
-			err = fmt.Errorf("an id of it is stored elsewhere: %w", events.ErrConflict)
-		}
+	last, foreign, err := l.append(ctx, batch, "")
+	if foreign {
+		// The ids are known from somebody else's messages. They are a convenience; the expectations decide.
+		last, _, err = l.append(ctx, batch, nuid.Next())
 	}
 	if err != nil {
 		return 0, fmt.Errorf("append to %s: %w", about(batch), err)
 	}
-	return ack.Sequence, nil
+	return last, nil
+}
+
+// append publishes the batch with salted message ids. foreign: the server took it for a duplicate, and it is not.
+func (l *Log) append(ctx context.Context, batch events.Batch, salt string) (last uint64, foreign bool, err error) {
+	messages, err := encode(batch, salt)
+	if err != nil {
+		return 0, false, err
+	}
+	if err := checkSizes(messages, int(l.client.nc.MaxPayload())); err != nil {
+		return 0, false, err
+	}
+	ack, err := l.publish(ctx, messages)
+	duplicate := hasCode(err, codeBatchDuplicateIDs) || err == nil && ack.Duplicate
+	if !duplicate && !errors.Is(err, events.ErrConflict) {
+		return ack.Sequence, false, err
+	}
+	last, found, findErr := l.find(ctx, batch, duplicate)
+	switch {
+	case found:
+		return last, false, nil
+	case findErr != nil:
+		return 0, false, findErr
+	case duplicate:
+		partly, findErr := l.partly(ctx, batch)
+		if findErr != nil {
+			return 0, false, findErr
+		}
+		return 0, !partly, fmt.Errorf("an id of it is stored already: %w", events.ErrConflict)
+	}
+	return 0, false, err
+}
+
+// batchHeaders is what the headers of an atomic batch take besides.
+const batchHeaders = 128
+
+// checkSizes refuses what the server would not take, before any of it is sent: a batch that is begun and never committed keeps a place
+// among the few that may be open.
+func checkSizes(messages []*nats.Msg, most int) error {
+	most = min(most, events.MaxEvent)
+	total := 0
+	for _, m := range messages {
+		n := cloudevent.Size(cloudevent.Header(m.Header), m.Data) + batchHeaders
+		if n > most {
+			return fmt.Errorf("%s on %s takes %d bytes, at most %d: %w", m.Header.Get("ce-type"), m.Subject, n, most, events.ErrTooLarge)
+		}
+		total += n
+	}
+	if total > events.MaxBatchBytes {
+		return fmt.Errorf("%d events take %d bytes, at most %d: %w", len(messages), total, events.MaxBatchBytes, events.ErrTooLarge)
+	}
+	return nil
 }
 
 // about names a batch in an error.
@@ -66,8 +105,8 @@ func about(batch events.Batch) string {
 
 // encode makes the batch's messages. Only the first of each subject carries the expectation: the second would expect what is not
 // stored yet (10164). The expectation always names the message's own literal subject, because a replicated stream does not check a
-// wildcard against a literal one.
-func encode(batch events.Batch) ([]*nats.Msg, error) {
+// wildcard against a literal one. Message ids are the events' own, after the salt where there is one.
+func encode(batch events.Batch, salt string) ([]*nats.Msg, error) {
 	messages := make([]*nats.Msg, 0, batch.Len())
 	for _, w := range batch {
 		for i, e := range w.Events {
@@ -75,7 +114,7 @@ func encode(batch events.Batch) ([]*nats.Msg, error) {
 			if err != nil {
 				return nil, err
 			}
-			header[js.MsgIDHeader] = []string{e.ID}
+			header[js.MsgIDHeader] = []string{salt + e.ID}
 			if i == 0 {
 				header[js.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(w.Expect, 10)}
 			}

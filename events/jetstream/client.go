@@ -127,6 +127,27 @@ func (c *Client) api(ctx context.Context, subject string, request, response any)
 	return json.Unmarshal(answer.Data, response)
 }
 
+// ask is api for what changes nothing: a question that nobody answers, as while a leader is elected, is asked again until ctx is done or the
+// client's wait is over.
+func (c *Client) ask(ctx context.Context, subject string, request, response any) error {
+	const try, pause = 2 * time.Second, 50 * time.Millisecond
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	for {
+		once, end := context.WithTimeout(ctx, try)
+		err := c.api(once, subject, request, response)
+		end()
+		if err == nil || !errors.Is(err, events.ErrUnknown) && !errors.Is(err, events.ErrUnavailable) || errors.Is(err, nats.ErrConnectionClosed) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
 // connected waits until the connection stands.
 func (c *Client) connected(ctx context.Context) error {
 	changed := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)

@@ -33,6 +33,9 @@ func (c *Commands) Send(ctx context.Context, command events.Command) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	header[js.MsgIDHeader] = []string{command.ID}
+	if n, most := cloudevent.Size(header, data), min(events.MaxCommand, int(c.client.nc.MaxPayload())); n > most {
+		return fmt.Errorf("send: the command takes %d bytes, at most %d: %w", n, most, events.ErrTooLarge)
+	}
 	ctx, cancel := c.client.bounded(ctx)
 	defer cancel()
 	for {

@@ -82,3 +82,26 @@ func (l *Log) head(ctx context.Context, w events.Write, duplicate bool) (events.
 		}
 	}
 }
+
+// partly reports whether any event of a batch was stored on its subject within the de-duplication window.
+func (l *Log) partly(ctx context.Context, batch events.Batch) (found bool, err error) {
+	for _, w := range batch {
+		own := make(map[string]bool, len(w.Events))
+		for _, e := range w.Events {
+			own[e.ID] = true
+		}
+		err := l.read(ctx, w.Subject, start{time: time.Now().Add(-2 * eventDuplicates)}, func(e events.Event) error {
+			if own[e.ID] {
+				return errFound
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, errFound):
+			return true, nil
+		case err != nil:
+			return false, fmt.Errorf("look for own events on %s: %w", w.Subject, err)
+		}
+	}
+	return false, nil
+}

@@ -112,7 +112,7 @@ func (c *Client) leaderMessage(ctx context.Context, stream string, request any) 
 			Time     time.Time `json:"time"`
 		} `json:"message"`
 	}
-	if err := c.api(ctx, "STREAM.MSG.GET."+stream, request, &response); err != nil {
+	if err := c.ask(ctx, "STREAM.MSG.GET."+stream, request, &response); err != nil {
 		return stored{}, err
 	}
 	msg := stored{subject: response.Message.Subject, data: response.Message.Data, sequence: response.Message.Sequence, stored: response.Message.Time.UTC()}

@@ -68,7 +68,7 @@ const metadataImported = "run.rutter.imported"
 
 // eventsInfo is what the server says of the stream EVENTS.
 func (c *Client) eventsInfo(ctx context.Context) (info js.StreamInfo, err error) {
-	if err := c.api(ctx, "STREAM.INFO."+StreamEvents, nil, &info); err != nil {
+	if err := c.ask(ctx, "STREAM.INFO."+StreamEvents, nil, &info); err != nil {
 		return info, err
 	}
 	if until, err := strconv.ParseUint(info.Config.Metadata[metadataImported], 10, 64); err == nil {

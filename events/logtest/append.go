@@ -1,12 +1,14 @@
 package logtest
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/node"
 )
 
 var appendCases = map[string]func(*testing.T, Fixture){
@@ -111,15 +113,51 @@ var appendCases = map[string]func(*testing.T, Fixture){
 		}
 		require.Len(t, Gather(t, log, subject, 0), 2)
 	},
-	"an id stored elsewhere is a conflict": func(t *testing.T, f Fixture) {
-		log, ctx, a, b := f.Log(t), Context(t), Subject(), Subject()
+	"an id stored elsewhere is no obstacle": func(t *testing.T, f Fixture) {
+		log, ctx, a, b, c := f.Log(t), Context(t), Subject(), Subject(), Subject()
 		id := Name("e")
 		_, err := log.Append(ctx, One(a, 0, id))
 		require.NoError(t, err)
-		_, err = log.Append(ctx, One(b, 0, id))
-		require.ErrorIs(t, err, events.ErrConflict)
-		_, err = log.LastOf(ctx, b)
+		last, err := log.Append(ctx, One(b, 0, id))
+		require.NoError(t, err)
+		_, err = log.Append(ctx, One(b, 0, Name("e")))
+		require.ErrorIs(t, err, events.ErrConflict, "its expectation counts as ever")
+		batch := events.Batch{{Subject: b, Expect: last, Events: Facts(string(b), 2)}, One(c, 0, id)[0]}
+		end, err := log.Append(ctx, batch)
+		require.NoError(t, err)
+		again, err := log.Append(ctx, batch)
+		require.NoError(t, err)
+		require.Equal(t, end, again)
+		require.Len(t, Gather(t, log, b, 0), 3)
+		require.Equal(t, []string{id}, IDs(Gather(t, log, c, 0)))
+	},
+	"an event too large for the log harms nobody": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		large := Fact(Name("e"))
+		large.Data = node.NotReadyV1{Message: strings.Repeat("m", events.MaxEvent)}
+		for _, more := range [][]events.Event{nil, Facts(string(subject), 2)} {
+			_, err := log.Append(ctx, events.Batch{{Subject: subject, Events: append(more, large)}})
+			require.ErrorIs(t, err, events.ErrTooLarge)
+			require.ErrorContains(t, err, strconv.Itoa(events.MaxEvent), "the limit is named")
+		}
+		_, err := log.LastOf(ctx, subject)
 		require.ErrorIs(t, err, events.ErrNotFound)
+		large.Data = node.NotReadyV1{Message: strings.Repeat("m", events.MaxEvent-4096)}
+		_, err = log.Append(ctx, events.Batch{{Subject: subject, Events: append(Facts(string(subject), 2), large)}})
+		require.NoError(t, err)
+	},
+	"a batch of too many bytes harms nobody": func(t *testing.T, f Fixture) {
+		log, ctx, subject := f.Log(t), Context(t), Subject()
+		facts := Facts(string(subject), events.MaxBatchBytes/events.MaxEvent*2)
+		for i := range facts {
+			facts[i].Data = node.NotReadyV1{Message: strings.Repeat("m", events.MaxEvent*2/3)}
+		}
+		_, err := log.Append(ctx, events.Batch{{Subject: subject, Events: facts}})
+		require.ErrorIs(t, err, events.ErrTooLarge)
+		require.ErrorContains(t, err, strconv.Itoa(events.MaxBatchBytes), "the limit is named")
+		_, err = log.Append(ctx, events.Batch{{Subject: subject, Events: facts[:events.MaxBatchBytes/events.MaxEvent]}})
+		require.NoError(t, err)
+		require.Len(t, Gather(t, log, subject, 0), events.MaxBatchBytes/events.MaxEvent)
 	},
 	"the greatest batch fits, one more does not": func(t *testing.T, f Fixture) {
 		log, ctx, subject := f.Log(t), Context(t), Subject()

@@ -3,6 +3,8 @@ package logtest
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/node"
 )
 
 // consume takes commands of node-health until enough have come.
@@ -43,6 +46,25 @@ var commandCases = map[string]func(*testing.T, Fixture){
 			return len(got) == len(want)
 		})
 		require.Equal(t, want, got)
+	},
+	"a command too large is refused by name of the limit, the rest go on": func(t *testing.T, f Fixture) {
+		sender, ctx := f.Commands(t), Context(t)
+		large, small := Register(Name("c"), Name("n")), Register(Name("c"), Name("n"))
+		large.Data = node.RegisterV1{Incarnation: strings.Repeat("i", events.MaxCommand)}
+		err := sender.Send(ctx, large)
+		require.ErrorIs(t, err, events.ErrTooLarge)
+		require.ErrorContains(t, err, strconv.Itoa(events.MaxCommand))
+		long := Register(strings.Repeat("c", events.MaxCommandID+1), Name("n"))
+		require.ErrorIs(t, sender.Send(ctx, long), events.ErrInvalid)
+		long = Register(Name("c"), Name("n"))
+		long.Reason = strings.Repeat("r", 1<<16)
+		require.ErrorIs(t, sender.Send(ctx, long), events.ErrInvalid)
+		require.NoError(t, sender.Send(ctx, small))
+		consume(t, f.Commands(t), func(d events.Delivery) bool {
+			require.Equal(t, small.ID, d.Command().ID)
+			require.NoError(t, d.Ack())
+			return true
+		})
 	},
 	"what is put off comes again": func(t *testing.T, f Fixture) {
 		commands := f.Commands(t)

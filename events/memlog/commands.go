@@ -53,6 +53,9 @@ func (c *Commands) Send(ctx context.Context, command events.Command) error {
 		if err != nil {
 			return fmt.Errorf("send: %w", err)
 		}
+		if n := cloudevent.Size(header, data); n > events.MaxCommand {
+			return fmt.Errorf("send: the command takes %d bytes, at most %d: %w", n, events.MaxCommand, events.ErrTooLarge)
+		}
 		command = cloudevent.NewDecoder(c.registry).Command(command.Subject, header, data)
 	}
 	store := func() error { c.store(command); return nil }
@@ -61,6 +64,9 @@ func (c *Commands) Send(ctx context.Context, command events.Command) error {
 	}
 	return store()
 }
+
+// Put stores a command as it is, as whoever publishes without [events.Commands] can.
+func (c *Commands) Put(command events.Command) { c.store(command) }
 
 func (c *Commands) store(command events.Command) {
 	c.mu.Lock()

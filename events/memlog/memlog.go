@@ -20,9 +20,15 @@ type Log struct {
 	mu       sync.Mutex
 	events   []events.Event              // at sequence-1
 	subjects map[events.Subject][]uint64 // sequences of each subject, in order
-	ids      map[string]uint64           // sequence of each event
+	ids      map[place]uint64            // sequence of each event
 	bytes    int
 	changed  chan struct{} // closed and made anew at every append
+}
+
+// place is where an event is told apart from others.
+type place struct {
+	subject events.Subject
+	id      string
 }
 
 var (
@@ -42,7 +48,7 @@ func WithMaxBytes(n int) Option { return func(l *Log) { l.maxBytes = n } }
 // New makes an empty log. With a registry every event takes the way over the wire form and back, so that readers share nothing with
 // writers and see what JSON keeps; without one events are kept as they are, which is faster.
 func New(registry *events.Registry, options ...Option) *Log {
-	l := &Log{registry: registry, subjects: map[events.Subject][]uint64{}, ids: map[string]uint64{}, changed: make(chan struct{}), created: time.Now().UTC()}
+	l := &Log{registry: registry, subjects: map[events.Subject][]uint64{}, ids: map[place]uint64{}, changed: make(chan struct{}), created: time.Now().UTC()}
 	for _, option := range options {
 		option(l)
 	}
@@ -72,10 +78,10 @@ func (l *Log) store(batch events.Batch) (uint64, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, all, any := l.stored(wire); all {
+	if last, all, some := l.stored(wire); all {
 		return last, nil
-	} else if any {
-		return 0, fmt.Errorf("append: an id of the batch is stored already: %w", events.ErrConflict)
+	} else if some {
+		return 0, fmt.Errorf("append: part of the batch is stored already: %w", events.ErrConflict)
 	}
 	for _, w := range wire {
 		if at := l.last(w.Subject); at != w.Expect {
@@ -92,7 +98,7 @@ func (l *Log) store(batch events.Batch) (uint64, error) {
 			e.Sequence, e.Recorded = uint64(len(l.events)+1), now
 			l.events = append(l.events, e)
 			l.subjects[e.Subject] = append(l.subjects[e.Subject], e.Sequence)
-			l.ids[e.ID] = e.Sequence
+			l.ids[place{e.Subject, e.ID}] = e.Sequence
 		}
 	}
 	close(l.changed)
@@ -105,11 +111,8 @@ func (l *Log) stored(batch events.Batch) (last uint64, all, some bool) {
 	all = true
 	for _, w := range batch {
 		for _, e := range w.Events {
-			at, ok := l.ids[e.ID]
-			if !ok || l.events[at-1].Subject != w.Subject {
-				all = false
-			}
-			some = some || ok
+			at, ok := l.ids[place{w.Subject, e.ID}]
+			all, some = all && ok, some || ok
 			last = max(last, at)
 		}
 	}
@@ -130,6 +133,7 @@ func (l *Log) overTheWire(batch events.Batch) (wire events.Batch, size int, err 
 		return batch, 0, nil
 	}
 	decoder := cloudevent.NewDecoder(l.registry)
+	total := 0 // with headers
 	wire = make(events.Batch, len(batch))
 	for i, w := range batch {
 		wire[i] = events.Write{Subject: w.Subject, Expect: w.Expect, Events: make([]events.Event, len(w.Events))}
@@ -137,6 +141,11 @@ func (l *Log) overTheWire(batch events.Batch) (wire events.Batch, size int, err 
 			header, data, err := cloudevent.EncodeEvent(e)
 			if err != nil {
 				return nil, 0, err
+			}
+			if n := cloudevent.Size(header, data); n > events.MaxEvent {
+				return nil, 0, fmt.Errorf("%s on %s takes %d bytes, at most %d: %w", e.Type, e.Subject, n, events.MaxEvent, events.ErrTooLarge)
+			} else if total += n; total > events.MaxBatchBytes {
+				return nil, 0, fmt.Errorf("batch takes more than %d bytes: %w", events.MaxBatchBytes, events.ErrTooLarge)
 			}
 			size += len(data)
 			if l.registry != nil {

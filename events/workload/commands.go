@@ -9,17 +9,23 @@ import (
 // ApplyV1 asks for a wished state; the gateway has pinned its images by digest.
 type ApplyV1 struct {
 	Workload spec.Workload `json:"workload"`
-	// IfRevision refuses the command unless the workload is at this revision (0: unless it does not exist); absent: whatever it is at.
-	IfRevision *int `json:"ifRevision,omitempty"`
+	Condition
+}
+
+// Condition refuses a command where the workload has moved on since its actor looked. The zero Condition refuses nothing.
+type Condition struct {
+	IfRevision *int   `json:"ifRevision,omitempty"` // only at this revision; 0: only where there is no such workload
+	IfSequence uint64 `json:"ifSequence,omitempty"` // only while this is the last event of the workload itself
 }
 
 // ScaleV1 asks for another number of replicas.
 type ScaleV1 struct {
 	Replicas int `json:"replicas"`
+	Condition
 }
 
 // DeleteV1 asks for the workload to go.
-type DeleteV1 struct{}
+type DeleteV1 struct{ Condition }
 
 // WireType implements events.Payload.
 func (ApplyV1) WireType() string { return "run.rutter.workload.apply.v1" }

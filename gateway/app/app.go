@@ -46,6 +46,8 @@ type Config struct {
 
 	// DecisionWait is how long a request waits for its outcome before it is answered as pending; 10 s where zero.
 	DecisionWait time.Duration
+	// SendWait is how long a command is sent again while the log does not take it, as during an election; 20 s where zero.
+	SendWait time.Duration
 }
 
 // App is the use cases. Run must be going for history and why.
@@ -62,6 +64,7 @@ func New(config Config) *App {
 		config.Clock = time.Now
 	}
 	config.DecisionWait = cmp.Or(config.DecisionWait, 10*time.Second)
+	config.SendWait = cmp.Or(config.SendWait, 20*time.Second)
 	return &App{Config: config, trail: newTrail(), pending: newPendingCommands()}
 }
 
@@ -80,11 +83,16 @@ type Caller struct {
 	TraceParent    string // W3C trace context
 }
 
+// readyWait is how long the log may take to say that it is there.
+const readyWait = 3 * time.Second
+
 // Ready reports whether the gateway can answer: its projection has caught up and the log answers.
 func (a *App) Ready(ctx context.Context) error {
 	if !a.View.Live() {
 		return &NotReadyError{What: "the projection is still catching up with the log"}
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
 	if _, err := a.Log.Last(ctx); err != nil {
 		return &NotReadyError{What: "the log does not answer", Err: err}
 	}

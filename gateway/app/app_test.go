@@ -82,7 +82,7 @@ func TestDryRunSendsNothingAndSaysWhatWouldChange(t *testing.T) {
 	require.Equal(t, before, after)
 
 	wrong := 9
-	_, err = r.App.DryRun(t.Context(), w, &wrong)
+	_, err = r.App.DryRun(t.Context(), w, &app.Condition{IfRevision: &wrong})
 	require.ErrorIs(t, err, events.ErrConflict)
 }
 
@@ -100,7 +100,7 @@ func TestAnIdempotencyKeyIsDecidedOnce(t *testing.T) {
 
 	_, err = r.App.Apply(t.Context(), by, gatewaytest.Document("web", 2), nil)
 	require.ErrorIs(t, err, events.ErrConflict, "the key was used for something else")
-	_, err = r.App.Delete(t.Context(), by, "default", "web")
+	_, err = r.App.Delete(t.Context(), by, "default", "web", nil)
 	require.ErrorIs(t, err, events.ErrConflict)
 
 	by.IdempotencyKey = "not a key\n"
@@ -112,7 +112,7 @@ func TestAnIdempotencyKeyIsDecidedOnce(t *testing.T) {
 
 func TestRejectionsAreErrorsOfTheirKind(t *testing.T) {
 	r := gatewaytest.New(t)
-	_, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "nobody", 3)
+	_, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "nobody", 3, nil)
 	require.ErrorIs(t, err, events.ErrRejected)
 	require.ErrorIs(t, err, events.ErrNotFound)
 	var rejection *app.Rejection
@@ -124,9 +124,9 @@ func TestRejectionsAreErrorsOfTheirKind(t *testing.T) {
 
 	r.Apply(gatewaytest.Document("web", 1))
 	three := 3
-	_, err = r.App.Apply(t.Context(), gatewaytest.By, gatewaytest.Document("web", 1), &three)
+	_, err = r.App.Apply(t.Context(), gatewaytest.By, gatewaytest.Document("web", 1), &app.Condition{IfRevision: &three})
 	require.ErrorIs(t, err, events.ErrConflict)
-	_, err = r.App.Scale(t.Context(), gatewaytest.By, "default", "web", -1)
+	_, err = r.App.Scale(t.Context(), gatewaytest.By, "default", "web", -1, nil)
 	require.ErrorContains(t, err, "replicas")
 }
 
@@ -169,7 +169,7 @@ func TestStatusFollowsTheInstances(t *testing.T) {
 	require.Equal(t, api.WorkloadDegraded, status().State)
 	require.Contains(t, status().Message, "web-0-1 is Lost: node n1 is lost")
 
-	_, err := r.App.Delete(t.Context(), gatewaytest.By, "default", "web")
+	_, err := r.App.Delete(t.Context(), gatewaytest.By, "default", "web", nil)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		_, err := r.App.Now().Workload("default", "web")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/spec"
@@ -47,7 +48,7 @@ func (r Reading) lastShown(ctx context.Context) (uint64, error) {
 	if r.past {
 		return r.view.Sequence(), nil
 	}
-	return r.app.Log.Last(ctx)
+	return r.app.End(ctx)
 }
 
 // shown leaves out what had not happened yet. sequences climb.
@@ -118,7 +119,7 @@ func (a *App) Watch(ctx context.Context, from uint64, filter Filter, handle func
 		return err
 	}
 	if from == 0 {
-		last, err := a.Log.Last(ctx)
+		last, err := a.End(ctx)
 		if err != nil {
 			return fmt.Errorf("watch events: %w", err)
 		}
@@ -193,9 +194,28 @@ func (r Reading) History(ctx context.Context, thing Thing, from uint64, limit in
 	return page, next, nil
 }
 
+// endWait is how long the log is asked where it ends before the own view has to do.
+const endWait = time.Second
+
+// End is the sequence of the last event of the log. While the log elects a leader nobody can write, and it is what this gateway has folded.
+func (a *App) End(ctx context.Context) (uint64, error) {
+	asking, cancel := context.WithTimeout(ctx, endWait)
+	defer cancel()
+	last, err := a.Log.Last(asking)
+	switch {
+	case err == nil:
+		return last, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case a.View.Live() && (errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrUnknown)):
+		return a.View.View().Sequence(), nil
+	}
+	return 0, err
+}
+
 // trailAtEnd waits until the trail knows every event that the log has now.
 func (a *App) trailAtEnd(ctx context.Context) error {
-	last, err := a.Log.Last(ctx)
+	last, err := a.End(ctx)
 	if err != nil {
 		return err
 	}

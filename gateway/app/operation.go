@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/command"
@@ -27,13 +29,14 @@ func (a *App) decide(ctx context.Context, by Caller, subject string, data events
 	if err != nil {
 		return api.Operation{}, nil, err
 	}
-	if known, ok := a.View.View().Outcome(c.ID); ok {
-		if err := sameRequest(known.Command, c); err != nil {
-			return api.Operation{}, nil, err
+	if _, decided := a.View.View().Outcome(c.ID); !decided {
+		if before, ok := a.pending.get(c.ID); ok {
+			if err := sameRequest(command.RecordOf(before), c); err != nil {
+				return api.Operation{}, nil, err
+			}
 		}
-	} else {
 		a.pending.add(c)
-		if err := a.Commands.Send(ctx, c); err != nil {
+		if err := a.send(ctx, c); err != nil {
 			a.pending.remove(c.ID)
 			return api.Operation{}, nil, fmt.Errorf("send %s: %w", data.Line(), err)
 		}
@@ -46,12 +49,50 @@ func (a *App) decide(ctx context.Context, by Caller, subject string, data events
 		return pendingOperation(c), view, nil
 	}
 	a.pending.remove(c.ID)
+	// Another gateway may have sent another command under the same key: the log keeps the first.
+	if err := sameRequest(outcome.Command, c); err != nil {
+		return api.Operation{}, nil, err
+	}
 	if !outcome.Accepted {
 		return operationOf(outcome), view, &Rejection{
 			Code: outcome.Code, Message: outcome.Message, Service: outcome.Service, Operation: c.ID,
 		}
 	}
 	return operationOf(outcome), view, nil
+}
+
+const (
+	sendTry   = 2 * time.Second        // how long one try to send a command may take
+	sendPause = 100 * time.Millisecond // between tries
+)
+
+// send sends a command, again and again under the same id while the log elects a leader, for as long as SendWait. A command of which it is
+// not known whether it was stored may be decided meanwhile: then it was.
+func (a *App) send(ctx context.Context, c events.Command) error {
+	patience, cancel := context.WithTimeout(ctx, a.SendWait)
+	defer cancel()
+	for {
+		once, end := context.WithTimeout(patience, sendTry)
+		err := a.Commands.Send(once, c)
+		end()
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, events.ErrUnavailable) && !errors.Is(err, events.ErrUnknown) && !errors.Is(err, events.ErrBusy) {
+			return err
+		}
+		if _, decided := a.View.View().Outcome(c.ID); decided {
+			return nil
+		}
+		select {
+		case <-patience.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return err
+		case <-time.After(sendPause):
+		}
+	}
 }
 
 func (a *App) command(by Caller, subject string, data events.Payload) (events.Command, error) {
@@ -87,11 +128,18 @@ func (a *App) awaitOutcome(ctx context.Context, id string) (*projections.Outcome
 
 // sameRequest refuses an idempotency key that was used for something else. Digests may differ: a tag can have moved in between.
 func sameRequest(before command.Record, now events.Command) error {
-	if before.Type == now.Type && before.Subject == now.Subject && bytes.Equal(withoutDigests(before.Data), withoutDigests(command.RecordOf(now).Data)) {
+	if before.Type == now.Type && before.Subject == now.Subject && sameData(before, command.RecordOf(now)) {
 		return nil
 	}
 	return refuse(events.ErrConflict, "idempotency key %s was used before, for another request (%s of %s by %s): use a new key",
 		now.ID, before.Type, before.Subject, before.Actor)
+}
+
+func sameData(before, now command.Record) bool {
+	if before.Omitted != nil {
+		return *before.Omitted == *now.Abridged().Omitted
+	}
+	return bytes.Equal(withoutDigests(before.Data), withoutDigests(now.Data))
 }
 
 func withoutDigests(data json.RawMessage) []byte {

@@ -26,7 +26,7 @@ func TestAReadingIsOfItsMomentAlone(t *testing.T) {
 	beforeWeb := sequenceNow(r)
 	r.Apply(gatewaytest.Document("web", 1))
 	withOne := sequenceNow(r)
-	_, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "web", 4)
+	_, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "web", 4, nil)
 	require.NoError(t, err)
 	r.Lose("n1")
 
@@ -91,12 +91,12 @@ func TestDiffTellsInWordsWhatChanged(t *testing.T) {
 	r.Apply(gatewaytest.Document("old", 1))
 	r.Apply(gatewaytest.Document("web", 2))
 	from := sequenceNow(r)
-	_, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "web", 3)
+	_, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "web", 3, nil)
 	require.NoError(t, err)
 	changed := gatewaytest.Document("web", 3)
 	changed.Spec.Containers[0].Env = []spec.EnvVar{{Name: "COLOUR", Value: "blue"}}
 	r.Apply(changed)
-	_, err = r.App.Delete(t.Context(), gatewaytest.By, "default", "old")
+	_, err = r.App.Delete(t.Context(), gatewaytest.By, "default", "old", nil)
 	require.NoError(t, err)
 	other := gatewaytest.Document("new", 1)
 	other.Metadata.Namespace = "team"
@@ -210,7 +210,7 @@ func TestRestoreBringsADeletedNamespaceBackAndTheLogOnlyGrows(t *testing.T) {
 	}
 	then := sequenceNow(r)
 	for _, name := range []string{"api", "web"} {
-		_, err := r.App.Delete(t.Context(), gatewaytest.By, "shop", name)
+		_, err := r.App.Delete(t.Context(), gatewaytest.By, "shop", name, nil)
 		require.NoError(t, err)
 	}
 	require.Eventually(t, func() bool {
@@ -267,9 +267,9 @@ func TestRestoreWithPruneReachesAnyPastWish(t *testing.T) {
 			replicas := rapid.IntRange(0, 3).Draw(rt, "replicas")
 			switch rapid.IntRange(0, 3).Draw(rt, "verb") {
 			case 0:
-				_, _ = r.App.Delete(t.Context(), gatewaytest.By, "default", name) // where it is there
+				_, _ = r.App.Delete(t.Context(), gatewaytest.By, "default", name, nil) // where it is there
 			case 1:
-				_, _ = r.App.Scale(t.Context(), gatewaytest.By, "default", name, replicas)
+				_, _ = r.App.Scale(t.Context(), gatewaytest.By, "default", name, replicas, nil)
 			default:
 				_, _ = r.App.Apply(t.Context(), gatewaytest.By, gatewaytest.Document(name, replicas), nil)
 			}
@@ -307,7 +307,7 @@ func TestUndoChangesBackWhatOneOperationChanged(t *testing.T) {
 	r := gatewaytest.New(t)
 	created, err := r.App.Apply(t.Context(), gatewaytest.By, gatewaytest.Document("web", 2), nil)
 	require.NoError(t, err)
-	scaled, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "web", 7)
+	scaled, err := r.App.Scale(t.Context(), gatewaytest.By, "default", "web", 7, nil)
 	require.NoError(t, err)
 
 	_, err = r.App.Undo(t.Context(), gatewaytest.By, created.Operation.ID, api.Undo{})

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"sync"
@@ -38,11 +39,16 @@ func (a *App) CatchUp(ctx context.Context, sequence uint64) error {
 	if a.View.View().Sequence() >= sequence {
 		return nil
 	}
-	last, err := a.Log.Last(ctx)
-	if err != nil {
+	asking, end := context.WithTimeout(ctx, endWait)
+	last, err := a.Log.Last(asking)
+	end()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, events.ErrUnavailable), errors.Is(err, events.ErrUnknown): // perhaps it comes
+	case err != nil:
 		return fmt.Errorf("wait for sequence %d: %w", sequence, err)
-	}
-	if sequence > last {
+	case sequence > last:
 		return spec.Errors{{Field: "sequence", Value: fmt.Sprint(sequence), Want: fmt.Sprintf("at most %d, the last in the log now", last)}}
 	}
 	waiting, cancel := context.WithTimeout(ctx, a.DecisionWait)

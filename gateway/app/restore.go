@@ -218,7 +218,7 @@ func (a *App) carryOut(ctx context.Context, by Caller, step restoreStep) (api.Op
 		revision = 0
 	}
 	// What has changed since the steps were worked out is not overwritten unseen.
-	op, _, err := a.decide(ctx, by, subject, workload.ApplyV1{Workload: step.document, IfRevision: &revision})
+	op, _, err := a.decide(ctx, by, subject, workload.ApplyV1{Workload: step.document, Condition: workload.Condition{IfRevision: &revision}})
 	return op, err
 }
 

@@ -15,16 +15,26 @@ import (
 	"github.com/rutter-run/rutter/projections"
 )
 
-// Apply sets a wished state: it resolves the images, sends the command and waits for its outcome. ifRevision, where given, refuses
-// it unless the workload is at that revision (0: unless it does not exist). The document is defaulted and valid, as
+// Condition refuses a change where the workload has moved on since the caller looked. The command carries it and the reconciler
+// decides on it, so that of two who saw the same one wins. Nil refuses nothing.
+type Condition = workload.Condition
+
+func conditionOf(only *Condition) Condition {
+	if only == nil {
+		return Condition{}
+	}
+	return *only
+}
+
+// Apply sets a wished state: it resolves the images, sends the command and waits for its outcome. The document is defaulted and valid, as
 // [spec.ParseWorkload] gives it.
-func (a *App) Apply(ctx context.Context, by Caller, w spec.Workload, ifRevision *int) (api.Result, error) {
+func (a *App) Apply(ctx context.Context, by Caller, w spec.Workload, only *Condition) (api.Result, error) {
 	w, err := a.prepared(ctx, w)
 	if err != nil {
 		return api.Result{}, err
 	}
 	before, existed := living(a.View.View(), w.Metadata.Namespace, w.Metadata.Name)
-	op, view, err := a.decide(ctx, by, events.WorkloadCommand(w.Metadata.Namespace, w.Metadata.Name), workload.ApplyV1{Workload: w, IfRevision: ifRevision})
+	op, view, err := a.decide(ctx, by, events.WorkloadCommand(w.Metadata.Namespace, w.Metadata.Name), workload.ApplyV1{Workload: w, Condition: conditionOf(only)})
 	if err != nil {
 		return api.Result{}, err
 	}
@@ -45,20 +55,25 @@ func (a *App) Apply(ctx context.Context, by Caller, w spec.Workload, ifRevision 
 }
 
 // DryRun says what an apply would do, and sends nothing.
-func (a *App) DryRun(ctx context.Context, w spec.Workload, ifRevision *int) (api.Result, error) {
+func (a *App) DryRun(ctx context.Context, w spec.Workload, only *Condition) (api.Result, error) {
 	w, err := a.prepared(ctx, w)
 	if err != nil {
 		return api.Result{}, err
 	}
 	view := a.View.View()
 	before, existed := living(view, w.Metadata.Namespace, w.Metadata.Name)
-	revision := 0
+	revision, sequence := 0, uint64(0)
 	if existed {
-		revision = before.Revision
+		revision, sequence = before.Revision, before.Changed.Sequence
 	}
-	if ifRevision != nil && *ifRevision != revision {
+	condition := conditionOf(only)
+	if condition.IfRevision != nil && *condition.IfRevision != revision {
 		return api.Result{}, refuse(events.ErrConflict, "workload %s is at revision %d, not %d: read it again and decide anew",
-			w.Metadata.Name, revision, *ifRevision)
+			w.Metadata.Name, revision, *condition.IfRevision)
+	}
+	if condition.IfSequence != 0 && condition.IfSequence != sequence {
+		return api.Result{}, refuse(events.ErrConflict, "workload %s was last changed by event %d, not %d: read it again and decide anew",
+			w.Metadata.Name, sequence, condition.IfSequence)
 	}
 	result := api.Result{DryRun: true, Verdict: api.VerdictCreated}
 	document := api.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Metadata: w.Metadata, Spec: w.Spec}
@@ -77,16 +92,16 @@ func (a *App) DryRun(ctx context.Context, w spec.Workload, ifRevision *int) (api
 }
 
 // Scale sets the number of replicas.
-func (a *App) Scale(ctx context.Context, by Caller, namespace, name string, replicas int) (api.Result, error) {
+func (a *App) Scale(ctx context.Context, by Caller, namespace, name string, replicas int, only *Condition) (api.Result, error) {
 	if err := spec.ValidateReplicas("replicas", replicas).Err(); err != nil {
 		return api.Result{}, err
 	}
-	return a.change(ctx, by, namespace, name, workload.ScaleV1{Replicas: replicas}, api.VerdictChanged)
+	return a.change(ctx, by, namespace, name, workload.ScaleV1{Replicas: replicas, Condition: conditionOf(only)}, api.VerdictChanged)
 }
 
 // Delete asks for the workload to go; its instances stop first.
-func (a *App) Delete(ctx context.Context, by Caller, namespace, name string) (api.Result, error) {
-	return a.change(ctx, by, namespace, name, workload.DeleteV1{}, api.VerdictDeleting)
+func (a *App) Delete(ctx context.Context, by Caller, namespace, name string, only *Condition) (api.Result, error) {
+	return a.change(ctx, by, namespace, name, workload.DeleteV1{Condition: conditionOf(only)}, api.VerdictDeleting)
 }
 
 func (a *App) change(ctx context.Context, by Caller, namespace, name string, data events.Payload, done api.Verdict) (api.Result, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,7 +19,8 @@ type Options struct {
 	Reason         string // why; it stays on the record
 	IdempotencyKey string // drawn where empty
 	DryRun         bool   // Apply only: say what would change
-	IfRevision     *int   // Apply only: refuse unless the workload is at this revision; 0: unless it does not exist
+	IfRevision     *int   // refuse unless the workload is at this revision; 0, Apply only: unless it does not exist
+	IfSequence     uint64 // refuse unless the last event of the workload itself is this one, see [api.WorkloadStatus.Changed]; with IfRevision
 }
 
 func (o Options) call(method, path string) call {
@@ -29,6 +31,15 @@ func (o Options) call(method, path string) call {
 	c := call{method: method, path: path, query: url.Values{}, header: http.Header{"Idempotency-Key": {key}}}
 	if o.Reason != "" {
 		c.query.Set("reason", o.Reason)
+	}
+	switch {
+	case o.IfRevision == nil:
+	case *o.IfRevision == 0:
+		c.header.Set("If-None-Match", "*")
+	case o.IfSequence == 0:
+		c.header.Set("If-Match", strconv.Quote(strconv.Itoa(*o.IfRevision)))
+	default:
+		c.header.Set("If-Match", fmt.Sprintf(`"%d.%d"`, *o.IfRevision, o.IfSequence))
 	}
 	return c
 }
@@ -53,13 +64,6 @@ func (c *Client) Apply(ctx context.Context, w spec.Workload, options Options) (r
 	}
 	if options.DryRun {
 		request.query.Set("dryRun", "true")
-	}
-	switch {
-	case options.IfRevision == nil:
-	case *options.IfRevision == 0:
-		request.header.Set("If-None-Match", "*")
-	default:
-		request.header.Set("If-Match", strconv.Quote(strconv.Itoa(*options.IfRevision)))
 	}
 	return result, c.do(ctx, request, &result)
 }

@@ -75,6 +75,14 @@ func New(t *testing.T, options ...func(*Rig, *app.Config)) *Rig {
 	return r
 }
 
+// Decide has the stand-in decide on what lies there and what comes, until ctx is done; for a rig that was left [Rig.Undecided].
+func (r *Rig) Decide(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { ended(r.t, r.Commands.Consume(ctx, events.ServiceReconciler, r.decide)) })
+	r.t.Cleanup(func() { cancel(); running.Wait() })
+}
+
 func ended(t *testing.T, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("the rig broke: %v", err)
@@ -137,7 +145,8 @@ func (r *Rig) decide(d events.Delivery) {
 			revision = w.Revision
 		}
 		switch {
-		case data.IfRevision != nil && (ok && *data.IfRevision != w.Revision || !ok && *data.IfRevision != 0):
+		case data.IfRevision != nil && (ok && *data.IfRevision != w.Revision || !ok && *data.IfRevision != 0),
+			data.IfSequence != 0 && (!ok || data.IfSequence != w.Changed.Sequence):
 			code, message = command.CodeConflict, "the workload is not at that revision"
 		case ok && w.Deleting:
 			code, message = command.CodeConflict, "the workload is being deleted: wait until it is gone"
@@ -149,13 +158,17 @@ func (r *Rig) decide(d events.Delivery) {
 			what = said(workload.AppliedV1{Revision: revision, Workload: data.Workload})
 		}
 	case workload.ScaleV1:
-		if !ok {
+		if data.IfSequence != 0 && ok && data.IfSequence != w.Changed.Sequence {
+			code, message = command.CodeConflict, "the workload was changed since"
+		} else if !ok {
 			code, message = command.CodeNotFound, "there is no workload "+name+" in namespace "+namespace
 		} else if w.Replicas() != data.Replicas {
 			what = said(workload.ScaledV1{From: w.Replicas(), Replicas: data.Replicas})
 		}
 	case workload.DeleteV1:
-		if !ok {
+		if data.IfSequence != 0 && ok && data.IfSequence != w.Changed.Sequence {
+			code, message = command.CodeConflict, "the workload was changed since"
+		} else if !ok {
 			code, message = command.CodeNotFound, "there is no workload "+name+" in namespace "+namespace
 		} else if !w.Deleting {
 			what = said(workload.DeleteRequestedV1{})
@@ -178,7 +191,7 @@ func (r *Rig) record(c events.Command, subject events.Subject, what []events.Pay
 func (r *Rig) recordOf(service string, c events.Command, subject events.Subject, what []events.Payload, code command.Code, message string) {
 	now, batch := r.tick(), events.Batch{}
 	event := func(id string, data events.Payload) events.Event {
-		return events.Event{ID: id, Source: "/rutter/reconciler", Time: now, Actor: c.Actor, Causation: c.ID, Correlation: c.ID, Data: data}
+		return events.Event{ID: id, Source: "/rutter/reconciler", Time: now, Actor: c.Actor, Causation: events.OutcomeID(c.ID), Correlation: c.ID, Data: data}
 	}
 	head := func(s events.Subject) uint64 {
 		if last, err := r.Log.LastOf(context.Background(), s); err == nil {
@@ -200,7 +213,7 @@ func (r *Rig) recordOf(service string, c events.Command, subject events.Subject,
 	if code != "" {
 		end = command.RejectedV1{Command: command.RecordOf(c), Code: code, Message: message}
 	}
-	e := event(c.ID, end)
+	e := event(events.OutcomeID(c.ID), end)
 	e.Causation = ""
 	batch = append(batch, events.Write{Subject: outcome, Expect: head(outcome), Events: []events.Event{e}})
 	sequence, err := r.Log.Append(context.Background(), batch)

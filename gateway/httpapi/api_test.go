@@ -3,10 +3,13 @@ package httpapi_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -114,7 +117,8 @@ func TestAWorkloadsLifeOverHTTP(t *testing.T) {
 
 	response := d.ask("GET", webPath, "")
 	w := read[api.Workload](t, response, http.StatusOK)
-	require.Equal(t, `"1"`, response.Header.Get("ETag"))
+	etag := response.Header.Get("ETag")
+	require.Regexp(t, `^"1\.[1-9][0-9]*"$`, etag)
 	require.Equal(t, 2, w.Status.Wished)
 
 	// What is read can be applied again, status and all.
@@ -123,7 +127,9 @@ func TestAWorkloadsLifeOverHTTP(t *testing.T) {
 	result = read[api.Result](t, d.ask("PUT", webPath, string(document), "If-Match", `"1"`), http.StatusOK)
 	require.Equal(t, api.VerdictUnchanged, result.Verdict)
 
-	result = read[api.Result](t, d.ask("POST", webPath+"/scale", `{"replicas": 5}`), http.StatusOK)
+	response = d.ask("POST", webPath+"/scale", `{"replicas": 5}`, "If-Match", etag)
+	require.NotEqual(t, etag, response.Header.Get("ETag"), "the next change goes on from here")
+	result = read[api.Result](t, response, http.StatusOK)
 	require.Equal(t, 5, result.Workload.Status.Wished)
 	list := read[api.List[api.Workload]](t, d.ask("GET", "/v1/workloads?selector=app%3Dweb", ""), http.StatusOK)
 	require.Len(t, list.Items, 1)
@@ -136,6 +142,35 @@ func TestAWorkloadsLifeOverHTTP(t *testing.T) {
 	result = read[api.Result](t, response, http.StatusAccepted)
 	require.Equal(t, api.VerdictDeleting, result.Verdict)
 	require.Equal(t, result.Operation.ID, response.Header.Get("Rutter-Operation"))
+}
+
+func TestOfThoseWhoSawTheSameOneWins(t *testing.T) {
+	d := open(t)
+	read[api.Result](t, d.ask("PUT", webPath, webYAML), http.StatusCreated)
+	for round := range 5 {
+		etag := d.ask("GET", webPath, "").Header.Get("ETag")
+		var asking sync.WaitGroup
+		statuses := make([]int, 8)
+		for n := range statuses {
+			asking.Go(func() {
+				method, path, body := "POST", webPath+"/scale", fmt.Sprintf(`{"replicas": %d}`, 10*(round+1)+n)
+				if n%2 == 1 {
+					method, path, body = "PUT", webPath, strings.Replace(webYAML, "replicas: 2", fmt.Sprintf("replicas: %d", 10*(round+1)+n), 1)
+				}
+				statuses[n] = d.ask(method, path, body, "If-Match", etag).StatusCode
+			})
+		}
+		asking.Wait()
+		slices.Sort(statuses)
+		require.Equal(t, []int{200, 409, 409, 409, 409, 409, 409, 409}, statuses)
+	}
+	stale := `"1.1"`
+	problem(t, d.ask("PUT", webPath+"?dryRun=true", webYAML, "If-Match", stale), http.StatusConflict)
+	problem(t, d.ask("DELETE", webPath, "", "If-Match", stale), http.StatusConflict)
+	for _, wrong := range []string{`"1."`, `"1.x"`, `"-1"`, `"1.0"`, `*`} {
+		require.Equal(t, "If-Match", problem(t, d.ask("DELETE", webPath, "", "If-Match", wrong), http.StatusUnprocessableEntity).Errors[0].Field)
+	}
+	read[api.Result](t, d.ask("DELETE", webPath, "", "If-Match", d.ask("GET", webPath, "").Header.Get("ETag")), http.StatusAccepted)
 }
 
 func TestDryRunOverHTTP(t *testing.T) {

@@ -135,7 +135,7 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, from uint64, 
 	ctx, cancel := a.streaming(r)
 	defer cancel()
 	if from == 0 {
-		last, err := a.App.Log.Last(ctx)
+		last, err := a.App.End(ctx)
 		if err != nil {
 			a.fail(w, r, err)
 			return

@@ -31,6 +31,9 @@ type (
 		Key    string `header:"Idempotency-Key" description:"the same key asks for the same thing once, however often it is sent"`
 		Reason string `query:"reason" description:"why, in the actor's words; it stays on the record"`
 	}
+	conditional struct {
+		IfMatch string `header:"If-Match" description:"only while it is what ETag named, or at a revision, in quotes; the service that decides checks it"`
+	}
 	ranged struct {
 		From uint64 `query:"from" description:"first sequence; a stream without it starts with what is to come"`
 	}
@@ -92,8 +95,8 @@ type (
 		inNamespace
 		named
 		keyed
+		conditional
 		DryRun      bool   `query:"dryRun" description:"validate, resolve images and say what would change; send nothing"`
-		IfMatch     string `header:"If-Match" description:"only at this revision, in quotes as ETag gives it"`
 		IfNoneMatch string `header:"If-None-Match" description:"*: only where there is no such workload"`
 		spec.Workload
 	}
@@ -101,12 +104,14 @@ type (
 		inNamespace
 		named
 		keyed
+		conditional
 		api.Scale
 	}
 	deleteWorkload struct {
 		inNamespace
 		named
 		keyed
+		conditional
 	}
 	stopInstance struct {
 		inNamespace

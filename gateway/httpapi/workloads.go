@@ -34,7 +34,7 @@ func (a *API) putWorkload(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	ifRevision, err := revisionCondition(r)
+	only, err := condition(r)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -46,29 +46,39 @@ func (a *API) putWorkload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if dryRun {
-		result, err := a.App.DryRun(r.Context(), workload, ifRevision)
+		result, err := a.App.DryRun(r.Context(), workload, only)
 		a.answer(w, r, result, err)
 		return
 	}
-	result, err := a.App.Apply(r.Context(), a.caller(r), workload, ifRevision)
+	result, err := a.App.Apply(r.Context(), a.caller(r), workload, only)
 	a.result(w, r, result, err)
 }
 
-// revisionCondition reads If-Match: "<revision>" and If-None-Match: *.
-func revisionCondition(r *http.Request) (*int, error) {
+// condition reads If-Match, an ETag or "<revision>" alone, and If-None-Match: *; nil where there is neither.
+func condition(r *http.Request) (*app.Condition, error) {
 	if raw := r.Header.Get("If-None-Match"); raw == "*" {
 		none := 0
-		return &none, nil
+		return &app.Condition{IfRevision: &none}, nil
 	}
 	raw := r.Header.Get("If-Match")
 	if raw == "" {
 		return nil, nil
 	}
-	revision, err := strconv.Atoi(strings.Trim(raw, `"`))
-	if err != nil || revision < 0 {
-		return nil, spec.Errors{{Field: "If-Match", Value: raw, Want: `a revision in quotes, such as "3", as ETag gives it`}}
+	number, sequence, whole := strings.Cut(strings.Trim(raw, `"`), ".")
+	revision, err := strconv.Atoi(number)
+	only := app.Condition{IfRevision: &revision}
+	if whole && err == nil {
+		only.IfSequence, err = strconv.ParseUint(sequence, 10, 64)
 	}
-	return &revision, nil
+	if err != nil || revision < 0 || whole && only.IfSequence == 0 {
+		return nil, spec.Errors{{Field: "If-Match", Value: raw, Want: `what ETag gave, such as "3.118", or a revision alone, such as "3"`}}
+	}
+	return &only, nil
+}
+
+// etag names a workload's present document: it changes with every change of what is wished.
+func etag(w api.Workload) string {
+	return fmt.Sprintf(`"%d.%d"`, w.Status.Revision, w.Status.Changed.Sequence)
 }
 
 // result answers a change: 201 where something new stands, 202 where it is not over.
@@ -80,6 +90,9 @@ func (a *API) result(w http.ResponseWriter, r *http.Request, result api.Result, 
 	if result.Operation != nil {
 		w.Header().Set("Rutter-Operation", result.Operation.ID)
 		w.Header().Set("Rutter-Sequence", strconv.FormatUint(result.Operation.Sequence, 10))
+	}
+	if result.Workload != nil && result.Verdict != api.VerdictPending {
+		w.Header().Set("ETag", etag(*result.Workload))
 	}
 	status := http.StatusOK
 	switch result.Verdict {
@@ -104,19 +117,29 @@ func (a *API) scaleWorkload(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, spec.Errors{{Field: "replicas", Want: "the number of instances that are wished for"}})
 		return
 	}
-	result, err := a.App.Scale(r.Context(), a.caller(r), chi.URLParam(r, "namespace"), chi.URLParam(r, "name"), *scale.Replicas)
+	only, err := condition(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	result, err := a.App.Scale(r.Context(), a.caller(r), chi.URLParam(r, "namespace"), chi.URLParam(r, "name"), *scale.Replicas, only)
 	a.result(w, r, result, err)
 }
 
 func (a *API) deleteWorkload(w http.ResponseWriter, r *http.Request) {
-	result, err := a.App.Delete(r.Context(), a.caller(r), chi.URLParam(r, "namespace"), chi.URLParam(r, "name"))
+	only, err := condition(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	result, err := a.App.Delete(r.Context(), a.caller(r), chi.URLParam(r, "namespace"), chi.URLParam(r, "name"), only)
 	a.result(w, r, result, err)
 }
 
 func (a *API) getWorkload(w http.ResponseWriter, r *http.Request) {
 	workload, err := readingOf(a, r).Workload(chi.URLParam(r, "namespace"), chi.URLParam(r, "name"))
 	if err == nil && !isPast(r) {
-		w.Header().Set("ETag", strconv.Quote(strconv.Itoa(workload.Status.Revision)))
+		w.Header().Set("ETag", etag(workload))
 	}
 	a.answer(w, r, workload, err)
 }

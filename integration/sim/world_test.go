@@ -251,7 +251,7 @@ func (w *world) node(ctx context.Context, a *agent, rng *rand.Rand) {
 
 func (w *world) decided(ctx context.Context, service, id string) (found bool) {
 	_ = w.log.Read(ctx, events.CommandSubject(service), 1, func(e events.Event) error {
-		found = found || e.ID == id
+		found = found || e.ID == events.OutcomeID(id)
 		return nil
 	})
 	return found

@@ -46,13 +46,22 @@ func Answer(d *Draft, a Author, commands []Pending, decide func(*projections.Clu
 		if d.Room() < answerRoom {
 			return false
 		}
-		d.Add(outcome(a, p, judge(d.View(), p, decide))...)
+		bounded, fault := p.Command.Bounded()
+		p.Command = bounded
+		record := command.RecordOf(p.Command)
+		d.Add(outcome(a, p, record, judge(d.View(), p, len(record.Data), fault, decide))...)
 	}
 	return true
 }
 
 // judge turns down what no service can decide on, and asks the service about the rest.
-func judge(view *projections.Cluster, p Pending, decide func(*projections.Cluster, events.Command) Decision) Decision {
+func judge(view *projections.Cluster, p Pending, size int, fault error, decide func(*projections.Cluster, events.Command) Decision) Decision {
+	switch {
+	case fault != nil:
+		return Reject(command.CodeInvalid, "%s", fault)
+	case size > events.MaxCommand:
+		return Reject(command.CodeInvalid, "the command's data are %d bytes, at most %d", size, events.MaxCommand)
+	}
 	switch data := p.Command.Data.(type) {
 	case nil:
 		return Reject(command.CodeInvalid, "command %s carries no data", p.Command.Type)
@@ -70,10 +79,15 @@ func judge(view *projections.Cluster, p Pending, decide func(*projections.Cluste
 	return decide(view, p.Command)
 }
 
-// outcome is the decision as events, the outcome last. It has the command's own id, so that a second one collides with it and
+// maxRefused is how much of a command that the log refused is kept: that may be what is too large.
+const maxRefused = 4 << 10
+
+// outcome is the decision as events, the outcome last. Its id is the command's, so that a second one collides with it and
 // so that whoever asks for the cause of the others finds it: it stands for the command, the root that nothing caused.
-func outcome(a Author, p Pending, d Decision) []events.Event {
-	record := command.RecordOf(p.Command)
+func outcome(a Author, p Pending, record command.Record, d Decision) []events.Event {
+	if size := len(record.Data); size > events.MaxCommand || p.Refused != "" && size > maxRefused {
+		record = record.Abridged()
+	}
 	var answer events.Payload
 	if d.Code != "" {
 		answer = command.RejectedV1{Command: record, Code: d.Code, Message: d.Message}
@@ -86,6 +100,6 @@ func outcome(a Author, p Pending, d Decision) []events.Event {
 		answer = accepted
 	}
 	e := a.Say(Caused(p.Command), events.CommandSubject(a.Service), 0, answer)
-	e.ID, e.Causation = p.Command.ID, ""
+	e.ID, e.Causation = events.OutcomeID(p.Command.ID), ""
 	return append(d.Events[:len(d.Events):len(d.Events)], e)
 }

@@ -34,9 +34,9 @@ func (a Author) Begin(after projections.Mark, subject events.Subject, kind int, 
 
 func (a Author) actor() string { return "service:" + a.Service }
 
-// Caused is the mark of a command, for the events that carry it out.
+// Caused is the mark of a command, for the events that carry it out: they name its outcome, which stands for it in the log.
 func Caused(c events.Command) projections.Mark {
-	return projections.Mark{ID: c.ID, Correlation: cmp.Or(c.Correlation, c.ID), Actor: c.Actor, TraceParent: c.TraceParent, Time: c.Time}
+	return projections.Mark{ID: events.OutcomeID(c.ID), Correlation: cmp.Or(c.Correlation, c.ID), Actor: c.Actor, TraceParent: c.TraceParent, Time: c.Time}
 }
 
 // MarkOf is the mark of an event that is about to be committed, for what follows from it in the same batch.

@@ -12,8 +12,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/catalog"
+	"github.com/rutter-run/rutter/events/cloudevent"
 	"github.com/rutter-run/rutter/events/command"
 	"github.com/rutter-run/rutter/events/memlog"
+	"github.com/rutter-run/rutter/events/node"
 	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/internal/decider"
 	"github.com/rutter-run/rutter/projections"
@@ -229,6 +232,108 @@ func TestACommandThatTheLogNeverTakesIsRejected(t *testing.T) {
 			if !strings.Contains(got, want) {
 				t.Errorf("want %q in\n%s", want, got)
 			}
+		}
+	})
+}
+
+// A megabyte that got past the gateway: a client of its own may publish what it likes.
+func TestACommandThatIsTooLargeIsRejectedAndTheRestGoOn(t *testing.T) {
+	large := func(n int) events.Payload {
+		return events.Unknown{Type: workload.ScaledV1{}.WireType(), Raw: []byte(`"` + strings.Repeat("x", n) + `"`)}
+	}
+	for _, c := range []struct {
+		name  string
+		alter func(*events.Command)
+		why   string
+	}{
+		{"data above the limit", func(c *events.Command) { c.Data = large(events.MaxEvent - 100) }, fmt.Sprintf("at most %d", events.MaxCommand)},
+		{"data that cannot be read", func(c *events.Command) {
+			c.Data = events.Malformed{Type: "x", Raw: make([]byte, events.MaxEvent-100), Problem: "what it is not"}
+		}, fmt.Sprintf("at most %d", events.MaxCommand)},
+		{"a reason of a megabyte", func(c *events.Command) { c.Reason = strings.Repeat("€", events.MaxEvent/4) }, "the reason is 786432 bytes long, at most 4096"},
+		{"an actor of a megabyte", func(c *events.Command) { c.Actor = strings.Repeat("a", events.MaxEvent) }, "the actor is"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				// With a registry everything takes its way over the wire, whose limits the log holds.
+				r := newRig(t, memlog.Faults{})
+				r.log = memlog.New(catalog.New())
+				r.config.Log = r.log
+				bad := events.Command{ID: "large", Subject: events.WorkloadCommand("default", "web"), Type: workload.ScaledV1{}.WireType(), Data: workload.ScaledV1{Replicas: 1}}
+				c.alter(&bad)
+				loop, end := r.run(r.config, scaler)
+				r.send(1)
+				r.commands.Put(bad)
+				r.send(1)
+				time.Sleep(time.Minute)
+				end()
+				outcome, decided := loop.View().Outcome("large")
+				if !decided || outcome.Accepted || outcome.Code != command.CodeInvalid || !strings.Contains(outcome.Message, c.why) {
+					t.Errorf("outcome %+v, want a rejection that says %q", outcome, c.why)
+				}
+				for _, id := range []string{"cmd-1", "cmd-2"} {
+					if o, ok := loop.View().Outcome(id); !ok || !o.Accepted {
+						t.Errorf("%s: %+v", id, o)
+					}
+				}
+			})
+		})
+	}
+}
+
+// The log's limits are the server's: where they are smaller than ours, what one command leads to is turned down without its data.
+func TestACommandWhoseEventTheLogDoesNotTakeIsRejectedAndTheRestGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 64 << 10
+		r := newRig(t, memlog.Faults{Append: func(_ context.Context, batch events.Batch, store func() (uint64, error)) (uint64, error) {
+			for _, w := range batch {
+				for _, e := range w.Events {
+					if _, data, err := cloudevent.EncodeEvent(e); err != nil || len(data) > most {
+						return 0, fmt.Errorf("%d bytes, at most %d: %w", len(data), most, events.ErrTooLarge)
+					}
+				}
+			}
+			return store()
+		}})
+		bad := events.Command{ID: "large", Subject: events.WorkloadCommand("default", "web"), Data: node.NotReadyV1{Message: strings.Repeat("m", most)}}
+		loop, end := r.run(r.config, scaler)
+		r.send(3)
+		r.commands.Put(bad)
+		r.send(3)
+		time.Sleep(time.Minute)
+		end()
+		outcome, decided := loop.View().Outcome("large")
+		if !decided || outcome.Accepted || !strings.Contains(outcome.Message, "at most 65536") || outcome.Command.Omitted == nil || outcome.Command.Omitted.Bytes < most {
+			t.Errorf("outcome %+v", outcome)
+		}
+		r.expectOnce()
+	})
+}
+
+func TestAnIdempotencyKeyThatIsAnEventsIDStopsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, memlog.Faults{})
+		loop, end := r.run(r.config, scaler)
+		r.send(2)
+		synctest.Wait()
+		var keys []string
+		for _, e := range r.history() {
+			keys = append(keys, e.ID)
+		}
+		for n, key := range keys {
+			if err := r.commands.Send(t.Context(), events.Command{
+				ID: key, Subject: events.WorkloadCommand("default", "web"), Actor: "user:ada", Data: workload.ScaledV1{Replicas: 3 + n},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			r.sent++
+		}
+		r.send(1)
+		time.Sleep(time.Minute)
+		end()
+		r.expectOnce()
+		if _, ok := loop.View().Outcome(keys[0]); !ok {
+			t.Error("no outcome")
 		}
 	})
 }

@@ -94,7 +94,8 @@ func (t *term) commit(ctx context.Context, plan Plan, commands int) {
 	logger := t.config.Logger.WithField("events", plan.Batch.Len())
 	if err == nil {
 		t.meters.batch.Observe(float64(plan.Batch.Len()))
-		t.failed, t.limit, t.atOnce = false, events.MaxBatch, maxCommands
+		// What made a batch too large is likely to make the next one so: grow again step by step.
+		t.failed, t.limit, t.atOnce = false, min(2*t.limit, events.MaxBatch), maxCommands
 		t.pauses.Reset()
 		for _, w := range plan.Batch {
 			for _, e := range w.Events {
@@ -138,7 +139,7 @@ func (t *term) commit(ctx context.Context, plan Plan, commands int) {
 
 // shrink makes the next batch smaller, down to what one command leads to; then that command is the fault.
 func (t *term) shrink(err error, commands int) {
-	const few = 16
+	const few = events.MaxBatchBytes / events.MaxEvent // so many always fit
 	switch {
 	case commands > 1:
 		t.atOnce = 1
@@ -178,9 +179,9 @@ func (t *term) settle(view *projections.Cluster) {
 	for _, d := range t.pending {
 		c := d.Command()
 		_, decided := view.Outcome(c.ID)
-		if c.ID == "" {
+		if c.ID == "" || len(c.ID) > events.MaxCommandID {
 			// Nothing can be said of a command without an id, nor would saying it twice be noticed. Send never takes one.
-			t.config.Logger.WithField("type", c.Type).Error("drops a command that has no id")
+			t.config.Logger.WithField("subject", c.Subject).Errorf("drops a command whose id has %d bytes; want 1 to %d", len(c.ID), events.MaxCommandID)
 			decided = true
 		}
 		if !decided {

@@ -53,6 +53,10 @@ func Connect(ctx context.Context, c Config) (*nats.Conn, error) {
 	for {
 		nc, err := nats.Connect(servers, options...)
 		switch {
+		case err == nil && nc.MaxPayload() < events.MaxEvent:
+			most := nc.MaxPayload()
+			nc.Close()
+			return nil, fmt.Errorf("connect to NATS at %s: max_payload is %d there: set it to at least %d: %w", servers, most, events.MaxEvent, events.ErrTooLarge)
 		case err == nil:
 			return nc, nil
 		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):

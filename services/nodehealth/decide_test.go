@@ -74,7 +74,7 @@ func TestDecide(t *testing.T) {
 			got := string(d.Code)
 			if len(d.Events) > 0 {
 				got = d.Events[0].Data.Line()
-				if e := d.Events[0]; e.Causation != "c1" || e.Actor != "node:n1" || e.Subject != events.NodeSubject(c.node) {
+				if e := d.Events[0]; e.Causation != events.OutcomeID("c1") || e.Actor != "node:n1" || e.Subject != events.NodeSubject(c.node) {
 					t.Errorf("%+v", e)
 				}
 			}

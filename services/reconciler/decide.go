@@ -33,7 +33,7 @@ func Decide(view *projections.Cluster, c events.Command, now time.Time) decider.
 	case workload.ScaleV1:
 		return d.scale(data)
 	case workload.DeleteV1:
-		return d.delete()
+		return d.delete(data)
 	case instance.StopV1:
 		return d.stop(view, data)
 	default:
@@ -60,15 +60,11 @@ func (d decision) apply(data workload.ApplyV1) decider.Decision {
 	if m := wished.Metadata; m.Namespace != d.namespace || m.Name != d.name {
 		return decider.Reject(command.CodeInvalid, "the command is about %s/%s and its document about %s/%s; want the same", d.namespace, d.name, m.Namespace, m.Name)
 	}
-	present := 0
-	if d.old != nil {
-		present = d.old.Revision
-	}
 	switch {
 	case d.old != nil && d.old.Deleting:
 		return d.deleting()
-	case data.IfRevision != nil && *data.IfRevision != present:
-		return decider.Reject(command.CodeConflict, "workload %s/%s is at revision %d, not %d; read it again", d.namespace, d.name, present, *data.IfRevision)
+	case d.moved(data.Condition):
+		return d.movedOn(data.Condition)
 	case d.old == nil:
 		return d.accept(workload.AppliedV1{Revision: d.revision + 1, Workload: wished})
 	case same(d.old.Document, wished):
@@ -92,18 +88,22 @@ func (d decision) scale(data workload.ScaleV1) decider.Decision {
 		return d.notFound()
 	case d.old.Deleting:
 		return d.deleting()
+	case d.moved(data.Condition):
+		return d.movedOn(data.Condition)
 	case d.old.Replicas() == data.Replicas:
 		return decider.Accept()
 	}
 	return d.accept(workload.ScaledV1{From: d.old.Replicas(), Replicas: data.Replicas})
 }
 
-func (d decision) delete() decider.Decision {
+func (d decision) delete(data workload.DeleteV1) decider.Decision {
 	switch {
 	case d.old == nil:
 		return d.notFound()
 	case d.old.Deleting:
 		return decider.Accept()
+	case d.moved(data.Condition):
+		return d.movedOn(data.Condition)
 	}
 	return d.accept(workload.DeleteRequestedV1{})
 }
@@ -137,6 +137,32 @@ func byHand(c events.Command) string {
 
 func (d decision) accept(data events.Payload) decider.Decision {
 	return decider.Accept(d.author.Say(decider.Caused(d.command), d.subject, 0, data))
+}
+
+// moved reports whether the workload is not where the command's actor saw it. What was decided in the same turn has no sequence yet:
+// nobody has seen it.
+func (d decision) moved(c workload.Condition) bool {
+	revision, sequence := d.present()
+	return c.IfRevision != nil && *c.IfRevision != revision || c.IfSequence != 0 && c.IfSequence != sequence
+}
+
+func (d decision) movedOn(c workload.Condition) decider.Decision {
+	revision, sequence := d.present()
+	if c.IfRevision != nil && *c.IfRevision != revision {
+		return decider.Reject(command.CodeConflict, "workload %s/%s is at revision %d, not %d; read it again", d.namespace, d.name, revision, *c.IfRevision)
+	}
+	if sequence == 0 && d.old != nil {
+		return decider.Reject(command.CodeConflict, "workload %s/%s was changed at this moment, not last by event %d; read it again", d.namespace, d.name, c.IfSequence)
+	}
+	return decider.Reject(command.CodeConflict, "workload %s/%s was last changed by event %d, not %d; read it again", d.namespace, d.name, sequence, c.IfSequence)
+}
+
+// present is where the workload is now; zero where there is none.
+func (d decision) present() (revision int, sequence uint64) {
+	if d.old == nil {
+		return 0, 0
+	}
+	return d.old.Revision, d.old.Changed.Sequence
 }
 
 func (d decision) notFound() decider.Decision {

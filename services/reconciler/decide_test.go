@@ -78,6 +78,22 @@ func TestDecide(t *testing.T) {
 		a.IfRevision = &revision
 		return a
 	}
+	// after gives the condition that the workload's nth event is its last; the sequence is filled in when it is asked.
+	after := func(n int, p events.Payload) events.Payload {
+		only := workload.Condition{IfSequence: uint64(n)}
+		switch data := p.(type) {
+		case workload.ApplyV1:
+			data.Condition = only
+			return data
+		case workload.ScaleV1:
+			data.Condition = only
+			return data
+		case workload.DeleteV1:
+			data.Condition = only
+			return data
+		}
+		panic("no condition")
+	}
 	for _, c := range []struct {
 		name   string
 		before []events.Payload
@@ -102,6 +118,13 @@ func TestDecide(t *testing.T) {
 		{"scale below nothing", []events.Payload{apply()}, workload.ScaleV1{Replicas: -1}, "Invalid", "want 0 to 100000"},
 		{"scale what is not there", nil, workload.ScaleV1{Replicas: 3}, "NotFound", "there is no workload default/web"},
 		{"scale what goes", []events.Payload{apply(), workload.DeleteV1{}}, workload.ScaleV1{Replicas: 3}, "Conflict", "is being deleted"},
+		{"apply if nothing changed it since", []events.Payload{apply()}, after(1, apply(replicas(5))), "scaled from 2 to 5", ""},
+		{"apply what was scaled meanwhile", []events.Payload{apply(), workload.ScaleV1{Replicas: 3}}, after(1, apply(replicas(5))), "Conflict", "was last changed by event"},
+		{"scale if nothing changed it since", []events.Payload{apply()}, after(1, workload.ScaleV1{Replicas: 5}), "scaled from 2 to 5", ""},
+		{"scale what was scaled meanwhile", []events.Payload{apply(), workload.ScaleV1{Replicas: 3}}, after(1, workload.ScaleV1{Replicas: 5}), "Conflict", "was last changed by event"},
+		{"delete if nothing changed it since", []events.Payload{apply()}, after(1, workload.DeleteV1{}), "delete requested", ""},
+		{"delete what was scaled meanwhile", []events.Payload{apply(), workload.ScaleV1{Replicas: 3}}, after(1, workload.DeleteV1{}), "Conflict", "was last changed by event"},
+		{"apply what is not there as if it were", nil, after(1, apply()), "Conflict", "was last changed by event 0"},
 		{"delete", []events.Payload{apply()}, workload.DeleteV1{}, "delete requested", ""},
 		{"delete again", []events.Payload{apply(), workload.DeleteV1{}}, workload.DeleteV1{}, "", ""},
 		{"delete what is not there", nil, workload.DeleteV1{}, "NotFound", "there is no workload default/web"},
@@ -122,7 +145,7 @@ func TestDecide(t *testing.T) {
 				}
 			}
 			asked := len(s.Events)
-			p := s.ask(c.ask)
+			p := s.ask(filled(s.Events, c.ask))
 			out, ok := s.View().Outcome(p.Command.ID)
 			if !ok {
 				t.Fatal("the command has no outcome")
@@ -131,7 +154,7 @@ func TestDecide(t *testing.T) {
 			for _, e := range s.Events[asked:] {
 				if e.Subject.Aggregate() == events.AggregateWorkload {
 					said = append(said, e.Data.Line())
-					if e.Causation != p.Command.ID || e.Actor != "user:ada" || e.Correlation != p.Command.ID {
+					if e.Causation != events.OutcomeID(p.Command.ID) || e.Actor != "user:ada" || e.Correlation != p.Command.ID {
 						t.Errorf("%s: causation %q, actor %q, correlation %q", events.Line(e), e.Causation, e.Actor, e.Correlation)
 					}
 				}
@@ -147,6 +170,61 @@ func TestDecide(t *testing.T) {
 				t.Errorf("the outcome names %d events, the command led to %d", len(out.Events), len(said))
 			}
 		})
+	}
+}
+
+// filled puts the sequence of the workload's nth event where a condition names it by n.
+func filled(log []events.Event, p events.Payload) events.Payload {
+	sequence := func(n uint64) uint64 {
+		for _, e := range log {
+			if e.Subject.Aggregate() != events.AggregateWorkload {
+				continue
+			}
+			if n--; n == 0 {
+				return e.Sequence
+			}
+		}
+		return 1 << 40
+	}
+	switch data := p.(type) {
+	case workload.ApplyV1:
+		if data.IfSequence > 0 {
+			data.IfSequence = sequence(data.IfSequence)
+		}
+		return data
+	case workload.ScaleV1:
+		if data.IfSequence > 0 {
+			data.IfSequence = sequence(data.IfSequence)
+		}
+		return data
+	case workload.DeleteV1:
+		if data.IfSequence > 0 {
+			data.IfSequence = sequence(data.IfSequence)
+		}
+		return data
+	}
+	return p
+}
+
+func TestOfTwoWhoSawTheSameInOneTurnOneWins(t *testing.T) {
+	s := open(t)
+	s.apply(1)
+	w, _ := s.View().Workload("default", "web")
+	var both []decider.Pending
+	for n, id := range []string{"a", "b"} {
+		both = append(both, decider.Pending{Attempt: 1, Command: events.Command{
+			ID: id, Subject: events.WorkloadCommand("default", "web"), Actor: "user:ada",
+			Data: workload.ScaleV1{Replicas: 2 + n, Condition: workload.Condition{IfSequence: w.Changed.Sequence}},
+		}})
+	}
+	s.plan(both...)
+	a, _ := s.View().Outcome("a")
+	b, _ := s.View().Outcome("b")
+	if !a.Accepted || b.Accepted || b.Code != command.CodeConflict {
+		t.Errorf("a: %+v, b: %+v", a, b)
+	}
+	if w, _ := s.View().Workload("default", "web"); w.Replicas() != 2 {
+		t.Errorf("%d replicas", w.Replicas())
 	}
 }
 

@@ -80,10 +80,10 @@ func TestACommandAndItsConsequencesAreOneBatch(t *testing.T) {
 			cause := applied.ID
 			switch e.Subject.Aggregate() {
 			case events.AggregateWorkload:
-				cause = c.ID
+				cause = events.OutcomeID(c.ID)
 			case events.AggregateCommand: // stands for the command itself
 				cause = ""
-				if e.ID != c.ID {
+				if e.ID != events.OutcomeID(c.ID) {
 					t.Errorf("the outcome's id is %q", e.ID)
 				}
 			}
