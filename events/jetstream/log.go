@@ -91,10 +91,14 @@ func (c *Client) event(s stored) events.Event {
 	return e
 }
 
-// What the leader can be asked for: the last message of a subject, or the one at a sequence.
+// What the leader can be asked for: the last message of a subject, the first of one from a sequence on, or the one at a sequence.
 type (
 	lastFor struct {
 		Subject string `json:"last_by_subj"`
+	}
+	nextFor struct {
+		Subject  string `json:"next_by_subj"`
+		Sequence uint64 `json:"seq"`
 	}
 	bySequence struct {
 		Sequence uint64 `json:"seq"`

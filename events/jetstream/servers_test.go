@@ -127,6 +127,7 @@ func (s *servers) fixture() logtest.Fixture {
 		Leases:     func(t *testing.T) events.Leases { return s.client(t, jetstream.LeaseTTL(leaseTTL)).Leases() },
 		Heartbeats: func(t *testing.T) events.Heartbeats { return s.client(t).Heartbeats() },
 		Vault:      func(t *testing.T) events.Vault { return s.client(t).Vault() },
+		Snapshots:  func(t *testing.T) events.Snapshots { return s.client(t).Snapshots() },
 	}
 }
 

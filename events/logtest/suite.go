@@ -17,6 +17,7 @@ type Fixture struct {
 	Leases     func(t *testing.T) events.Leases
 	Heartbeats func(t *testing.T) events.Heartbeats
 	Vault      func(t *testing.T) events.Vault
+	Snapshots  func(t *testing.T) events.Snapshots
 }
 
 // Run holds an implementation to the interfaces of package events.
@@ -28,6 +29,7 @@ func Run(t *testing.T, f Fixture) {
 		{"Append", appendCases}, {"Race", raceCases}, {"Follow", followCases}, {"Read", readCases}, {"Select", selectCases}, {"Extent", extentCases}, {"Subscribe", subscribeCases},
 		{"Commands", commandCases}, {"Leases", leaseCases}, {"Heartbeats", heartbeatCases},
 		{"Records", recordCases}, {"Vault", vaultCases},
+		{"Snapshots", snapshotCases},
 	} {
 		for name, run := range suite.cases {
 			t.Run(suite.name+"/"+name, func(t *testing.T) { run(t, f) })

@@ -16,6 +16,7 @@ func TestConformance(t *testing.T) {
 	commands := memlog.NewCommands(registry, memlog.Faults{})
 	leases := memlog.NewLeases(100*time.Millisecond, memlog.Faults{})
 	vault := memlog.NewVault()
+	snapshots := memlog.NewSnapshots()
 	beats := memlog.NewHeartbeats(memlog.Faults{})
 	logtest.Run(t, logtest.Fixture{
 		Log:        func(*testing.T) events.LiveLog { return log },
@@ -23,5 +24,6 @@ func TestConformance(t *testing.T) {
 		Leases:     func(*testing.T) events.Leases { return leases },
 		Heartbeats: func(*testing.T) events.Heartbeats { return beats },
 		Vault:      func(*testing.T) events.Vault { return vault },
+		Snapshots:  func(*testing.T) events.Snapshots { return snapshots },
 	})
 }
