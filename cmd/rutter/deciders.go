@@ -18,6 +18,7 @@ import (
 	"github.com/rutter-run/rutter/internal/auth"
 	"github.com/rutter-run/rutter/internal/boot"
 	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/snapshot"
 	"github.com/rutter-run/rutter/services/nodehealth"
 	"github.com/rutter-run/rutter/services/reconciler"
 	"github.com/rutter-run/rutter/services/scheduler"
@@ -37,6 +38,7 @@ type deciderParts struct {
 	metrics prometheus.Registerer
 	lease   bool
 	holder  string
+	keep    *snapshot.Schedule // when to write snapshots; nil: never
 }
 
 // deciderFlags are the settings of a process that runs one decider.
@@ -45,6 +47,7 @@ type deciderFlags struct {
 	health string
 	lease  bool
 	holder string
+	keep   *snapshot.Schedule // nil: this one writes no snapshots
 }
 
 func (f *deciderFlags) define(flags *pflag.FlagSet) {
@@ -69,7 +72,7 @@ func (f *deciderFlags) serve(ctx context.Context, p *process, user string, build
 	}
 	defer nc.Close()
 	registry := metrics()
-	d, err := build(deciderParts{client: client, log: p.log, metrics: registry, lease: f.lease, holder: f.holder})
+	d, err := build(deciderParts{client: client, log: p.log, metrics: registry, lease: f.lease, holder: f.holder, keep: f.keep})
 	if err != nil {
 		return err
 	}
@@ -98,13 +101,14 @@ func unlessCanceled(err error) error {
 func buildReconciler(d deciderParts) (decider, error) {
 	return reconciler.New(reconciler.Config{
 		Log: d.client.Log(), Commands: d.client.Commands(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder,
-		Logger: d.log, Metrics: d.metrics,
+		Logger: d.log, Metrics: d.metrics, Snapshots: d.client.Snapshots(), Keep: d.keep,
 	})
 }
 
 func buildScheduler(d deciderParts) (decider, error) {
 	return scheduler.New(scheduler.Config{
 		Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder, Logger: d.log, Metrics: d.metrics,
+		Snapshots: d.client.Snapshots(),
 	})
 }
 
@@ -113,6 +117,7 @@ func buildNodeHealth(timing nodehealth.Timing) func(deciderParts) (decider, erro
 		return nodehealth.New(nodehealth.Config{
 			Log: d.client.Log(), Commands: d.client.Commands(), Heartbeats: d.client.Heartbeats(), Leases: d.client.Leases(),
 			LeaderLease: d.lease, Holder: d.holder, Timing: timing, Logger: d.log, Metrics: d.metrics,
+			Snapshots: d.client.Snapshots(),
 		})
 	}
 }
@@ -148,9 +153,22 @@ func timingFlags(t *nodehealth.Timing, flags *pflag.FlagSet) {
 	flags.DurationVar(&t.AllSilentAfter, "all-silent-after", t.AllSilentAfter, "the same where all nodes fell silent at once")
 }
 
+// snapshotFlags say when the reconciler that leads writes snapshots.
+func snapshotFlags(s *snapshot.Schedule, flags *pflag.FlagSet) {
+	*s = snapshot.Schedule{}.Default()
+	flags.Uint64Var(&s.Events, "snapshot-events", s.Events, "take a snapshot of the state after so many events")
+	flags.DurationVar(&s.Interval, "snapshot-interval", s.Interval, "and after so long, where a thousand events or more have come")
+	flags.IntVar(&s.Ladder.Newest, "snapshots-newest", s.Ladder.Newest, "newest snapshots kept of each projection version")
+	flags.IntVar(&s.Ladder.Rungs, "snapshots-older", s.Ladder.Rungs, "older ones kept, spread evenly over the log: more of them make reading the past faster")
+}
+
 func newReconcilerCommand() *cobra.Command {
-	f := &deciderFlags{}
-	return newServerCommand("reconciler", "Run a reconciler: wished state into instances", "", f.define, func(ctx context.Context, p *process) error {
+	f := &deciderFlags{keep: &snapshot.Schedule{}}
+	define := func(flags *pflag.FlagSet) {
+		f.define(flags)
+		snapshotFlags(f.keep, flags)
+	}
+	return newServerCommand("reconciler", "Run a reconciler: wished state into instances", "", define, func(ctx context.Context, p *process) error {
 		return f.serve(ctx, p, events.ServiceReconciler, buildReconciler, nil)
 	})
 }

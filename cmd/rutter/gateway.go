@@ -22,6 +22,7 @@ import (
 	"github.com/rutter-run/rutter/internal/rpc"
 	"github.com/rutter-run/rutter/projections/follow"
 	"github.com/rutter-run/rutter/projections/past"
+	"github.com/rutter-run/rutter/projections/snapshot"
 )
 
 // gatewayFlags are the settings of a gateway.
@@ -91,10 +92,11 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	follower := follow.New(g.client.Log())
+	source := snapshot.Source{Log: g.client.Log(), Snapshots: g.client.Snapshots(), Logger: g.log}
+	follower := follow.New(g.client.Log(), follow.From(source.Newest))
 	a := app.New(app.Config{
 		Commands: g.client.Commands(), Log: g.client.Log(), View: follower,
-		Past: past.New(g.client.Log()), Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
+		Past: past.New(g.client.Log(), past.Snapshots(source), past.Live(follower.View)), Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
 	})
 	api, err := httpapi.New(httpapi.Config{App: a, Tokens: tokens, Log: g.log, Metrics: metrics(), Version: version})
 	if err != nil {

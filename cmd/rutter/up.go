@@ -21,6 +21,7 @@ import (
 	"github.com/rutter-run/rutter/internal/boot"
 	"github.com/rutter-run/rutter/internal/natsconn"
 	"github.com/rutter-run/rutter/internal/natsserver"
+	"github.com/rutter-run/rutter/projections/snapshot"
 	"github.com/rutter-run/rutter/services/nodehealth"
 )
 
@@ -30,6 +31,7 @@ type upFlags struct {
 	port   int
 	health string
 	timing nodehealth.Timing
+	keep   snapshot.Schedule
 	agent  agentFlags
 	audit  auditorFlags
 	door   gatewayFlags
@@ -42,6 +44,7 @@ func newUpCommand() *cobra.Command {
 		flags.IntVar(&f.port, "nats-port", 4222, "of the embedded NATS server, on loopback")
 		flags.StringVar(&f.health, "health-address", "", "serve the reconciler's /livez, /readyz, /metrics and /state here")
 		timingFlags(&f.timing, flags)
+		snapshotFlags(&f.keep, flags)
 		f.agent.define(flags)
 		f.audit.define(flags)
 		f.door.define(flags)
@@ -130,7 +133,7 @@ func (u *upParts) deciders(ctx context.Context) error {
 			return err
 		}
 		// A lease would only make the next start wait for the last one's to run out: there is one of each in one process.
-		d, err := s.build(deciderParts{client: client, log: u.log(s.user), metrics: nil, lease: false, holder: hostName()})
+		d, err := s.build(deciderParts{client: client, log: u.log(s.user), metrics: nil, lease: false, holder: hostName(), keep: &u.flags.keep})
 		if err != nil {
 			return err
 		}

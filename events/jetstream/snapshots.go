@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -12,13 +11,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/rutter-run/rutter/events"
 )
 
-// Snapshots implements [events.Snapshots] on the object store SNAPSHOTS, whose objects `nats object` can list as well. It writes as every
-// client of object stores does, and reads from the stream's leader: a replica that is a moment behind would hide what was just written.
+// Snapshots implements [events.Snapshots] on the object store SNAPSHOTS, whose objects `nats object` can list as well. It asks
+// the stream's leader for everything: a replica that is a moment behind would hide what was just written.
 type Snapshots struct{ client *Client }
 
 var _ events.Snapshots = (*Snapshots)(nil)
@@ -47,27 +48,52 @@ func (s *Snapshots) Put(ctx context.Context, info events.SnapshotInfo, data []by
 	if err != nil {
 		return fmt.Errorf("put snapshot %s: %w", info.Name(), err)
 	}
+	// One of the same name goes first: its data would be left behind.
 	if err := s.Delete(ctx, info); err != nil {
 		return fmt.Errorf("put snapshot %s: %w", info.Name(), err)
 	}
-	api, err := js.New(s.client.nc)
-	if err != nil {
+	object := js.ObjectInfo{
+		ObjectMeta: js.ObjectMeta{
+			Name: info.Name(), Description: fmt.Sprintf("State at sequence %d", info.Sequence),
+			Metadata: map[string]string{snapshotKey: string(description)}, Opts: &js.ObjectMetaOptions{ChunkSize: snapshotChunk},
+		},
+		Bucket: BucketSnapshots, NUID: nuid.Next(), Size: uint64(len(data)), Digest: objectDigest(data),
+	}
+	if err := s.put(ctx, object, data); err != nil {
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.client.wait)
+		defer cancel()
+		_ = s.purge(after, snapshotChunks+object.NUID) // what cannot be removed is never found, and only takes room
 		return fmt.Errorf("put snapshot %s: %w", info.Name(), err)
 	}
-	ctx, cancel := s.client.bounded(ctx)
-	defer cancel()
-	store, err := api.ObjectStore(ctx, BucketSnapshots)
-	if err != nil {
-		return fmt.Errorf("put snapshot %s: %w", info.Name(), transport(err, false))
-	}
-	meta := js.ObjectMeta{
-		Name: info.Name(), Description: fmt.Sprintf("State at sequence %d", info.Sequence),
-		Metadata: map[string]string{snapshotKey: string(description)}, Opts: &js.ObjectMetaOptions{ChunkSize: snapshotChunk},
-	}
-	if _, err := store.Put(ctx, meta, bytes.NewReader(data)); err != nil {
-		return fmt.Errorf("put snapshot %s: %w", info.Name(), transport(err, true))
-	}
 	return nil
+}
+
+// put stores an object's data and then, so that nobody finds half of it, its description.
+func (s *Snapshots) put(ctx context.Context, object js.ObjectInfo, data []byte) error {
+	for chunk := range slices.Chunk(data, snapshotChunk) {
+		if err := s.publish(ctx, &nats.Msg{Subject: snapshotChunks + object.NUID, Data: chunk}); err != nil {
+			return err
+		}
+		object.Chunks++
+	}
+	body, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	header := nats.Header{js.MsgRollup: {js.MsgRollupSubject}} // as object stores do: the newest description is the only one
+	return s.publish(ctx, &nats.Msg{Subject: snapshotSubject(object.Name), Header: header, Data: body})
+}
+
+func (s *Snapshots) publish(ctx context.Context, msg *nats.Msg) error {
+	_, err := s.client.Log().publish(ctx, []*nats.Msg{msg})
+	return err
+}
+
+func (s *Snapshots) purge(ctx context.Context, filter string) error {
+	request := struct {
+		Filter string `json:"filter"`
+	}{filter}
+	return s.client.api(ctx, "STREAM.PURGE."+snapshotStream, request, nil)
 }
 
 // List implements events.Snapshots.
@@ -156,10 +182,7 @@ func (s *Snapshots) Delete(ctx context.Context, info events.SnapshotInfo) error 
 		gone = append(gone, snapshotChunks+object.NUID)
 	}
 	for _, filter := range gone {
-		request := struct {
-			Filter string `json:"filter"`
-		}{filter}
-		if err := s.client.api(ctx, "STREAM.PURGE."+snapshotStream, request, nil); err != nil {
+		if err := s.purge(ctx, filter); err != nil {
 			return fmt.Errorf("delete snapshot %s: %w", info.Name(), err)
 		}
 	}

@@ -43,7 +43,7 @@ func ServicePermissions(user string) (Permissions, error) {
 // services is the table: each service writes only the aggregates that it is the only writer of.
 var services = map[string]func() Permissions{
 	UserReconciler: func() Permissions {
-		return decider(UserReconciler, "evt.workload.>", "evt.instance.>").and(consumer(UserReconciler))
+		return decider(UserReconciler, "evt.workload.>", "evt.instance.>").and(consumer(UserReconciler)).and(keeper())
 	},
 	UserScheduler: func() Permissions {
 		return decider(UserScheduler, "evt.ledger.>", "evt.unplaced.>")
@@ -85,11 +85,19 @@ func NodePermissions(node string) Permissions {
 	return p
 }
 
-// reader may read the whole log.
+// keeper writes snapshots of the state and removes them.
+func keeper() Permissions {
+	return Permissions{Publish: []string{
+		"$O.SNAPSHOTS.>", "$JS.API.STREAM.PURGE.OBJ_SNAPSHOTS",
+	}}
+}
+
+// reader may read the whole log, and the snapshots of its state.
 func reader(user string) Permissions {
 	return Permissions{
 		Publish: []string{
 			"$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.>", "$JS.API.DIRECT.GET.EVENTS.>", "$JS.FC.EVENTS.>",
+			"$JS.API.STREAM.INFO.OBJ_SNAPSHOTS", "$JS.API.STREAM.MSG.GET.OBJ_SNAPSHOTS",
 		},
 		Subscribe: []string{natsconn.InboxPrefix(user) + ".>"},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/projections"
 	"github.com/rutter-run/rutter/projections/follow"
+	"github.com/rutter-run/rutter/projections/snapshot"
 	"github.com/sirupsen/logrus"
 )
 
@@ -28,6 +29,10 @@ type Config struct {
 	Logger   *logrus.Entry         // nil: silent
 	Metrics  prometheus.Registerer // nil: not registered
 	FullPass time.Duration         // plan at least this often; 30 s where zero
+	// Snapshots are what to start from; nil: fold the whole log.
+	Snapshots events.Snapshots
+	// Keep lets this process write snapshots while it leads; nil: somebody else does.
+	Keep *snapshot.Schedule
 	// Elected is called whenever this process begins to decide; may be nil.
 	Elected func()
 	// Failed is called when a batch could not be appended for another reason than a conflict; may be nil.
@@ -39,6 +44,7 @@ type Loop struct {
 	config   Config
 	decide   func(Turn) Plan
 	follower *follow.Follower
+	source   snapshot.Source
 	meters   *meters
 	wake     chan struct{}
 	leading  atomic.Bool
@@ -58,8 +64,9 @@ func NewLoop(config Config, decide func(Turn) Plan) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	source := snapshot.Source{Log: config.Log, Snapshots: config.Snapshots, Logger: config.Logger}
 	return &Loop{
-		config: config, decide: decide, meters: m, wake: make(chan struct{}, 1), follower: follow.New(config.Log),
+		config: config, decide: decide, meters: m, wake: make(chan struct{}, 1), follower: follow.New(config.Log, follow.From(source.Newest)), source: source,
 	}, nil
 }
 
@@ -93,6 +100,12 @@ func (l *Loop) lead(ctx context.Context) error {
 	}()
 	if l.config.Elected != nil {
 		l.config.Elected()
+	}
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	if l.config.Keep != nil && l.config.Snapshots != nil {
+		keeper := snapshot.NewKeeper(l.source, *l.config.Keep, l.follower.View)
+		keeping.Go(func() { l.Forever(ctx, "keep snapshots", keeper.Run) })
 	}
 	newTerm(l).run(ctx)
 	return nil

@@ -14,8 +14,9 @@ import (
 
 // Follower keeps a state up to date with a log and hands out views of it.
 type Follower struct {
-	log  events.Log
-	view atomic.Pointer[projections.Cluster]
+	log   events.Log
+	start func(context.Context) *projections.Cluster // the state to begin from; nil once it was asked for
+	view  atomic.Pointer[projections.Cluster]
 	// state belongs to Run. It outlives a run that failed, so that the view never goes back.
 	state *projections.State
 
@@ -24,9 +25,20 @@ type Follower struct {
 	live    bool          // has caught up once
 }
 
-// New makes a follower from the first event on; Run sets it going.
-func New(log events.Log) *Follower {
+// Option changes how a follower begins.
+type Option func(*Follower)
+
+// From lets the follower begin with the state that start gives when it is first run, such as that of the newest snapshot.
+func From(start func(context.Context) *projections.Cluster) Option {
+	return func(f *Follower) { f.start = start }
+}
+
+// New makes a follower, from the first event on where not told otherwise; Run sets it going.
+func New(log events.Log, options ...Option) *Follower {
 	f := &Follower{log: log, state: projections.NewState(), changed: make(chan struct{})}
+	for _, option := range options {
+		option(f)
+	}
 	f.view.Store(projections.Empty())
 	return f
 }
@@ -37,6 +49,14 @@ const maxUnseen = 256
 // Run follows the log until ctx is done. It takes a view whenever it has caught up. After it failed it can be run again and
 // goes on where it was.
 func (f *Follower) Run(ctx context.Context) error {
+	if f.start != nil {
+		view := f.start(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f.state, f.start = projections.StateOf(view), nil
+		f.publish(f.state, false)
+	}
 	state := f.state
 	// What is there already is worth one view, also where it is nothing.
 	last, err := f.last(ctx)

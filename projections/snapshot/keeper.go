@@ -28,7 +28,8 @@ const (
 	look = time.Second
 )
 
-func (s Schedule) withDefaults() Schedule {
+// Default fills in what is zero.
+func (s Schedule) Default() Schedule {
 	s.Events = cmp.Or(s.Events, defaultEvents)
 	s.Interval = cmp.Or(s.Interval, defaultInterval)
 	s.Ladder = s.Ladder.withDefaults()
@@ -51,7 +52,7 @@ type Keeper struct {
 
 // NewKeeper makes a keeper of the states that view gives.
 func NewKeeper(source Source, schedule Schedule, view func() *projections.Cluster) *Keeper {
-	k := &Keeper{source: source, schedule: schedule.withDefaults(), view: view}
+	k := &Keeper{source: source, schedule: schedule.Default(), view: view}
 	// What cannot be used takes the room of one that can; whoever keeps snapshots removes it, and the gap is filled.
 	k.source.unusable = func(ctx context.Context, info events.SnapshotInfo) { _ = source.Snapshots.Delete(ctx, info) }
 	return k

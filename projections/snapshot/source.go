@@ -35,15 +35,19 @@ func (s Source) logger() logrus.FieldLogger {
 // Newest is the state of the newest usable snapshot, the empty one where there is none. It never fails: whatever is wrong with a snapshot, or with
 // the store, the log can still be folded.
 func (s Source) Newest(ctx context.Context) *projections.Cluster {
+	return s.Nearest(ctx, s.List(ctx), math.MaxUint64)
+}
+
+// List is which snapshots there are; none, with a warning, where the store does not answer.
+func (s Source) List(ctx context.Context) []events.SnapshotInfo {
 	if s.Snapshots == nil {
-		return projections.Empty()
+		return nil
 	}
 	all, err := s.Snapshots.List(ctx)
-	if err != nil {
-		s.logger().WithError(err).Warn("cannot list snapshots; folds the log from its beginning")
-		return projections.Empty()
+	if err != nil && ctx.Err() == nil {
+		s.logger().WithError(err).Warn("cannot list snapshots; does without them")
 	}
-	return s.Nearest(ctx, all, math.MaxUint64)
+	return all
 }
 
 // Nearest is the state of the newest usable one among the snapshots that is at or before a sequence, the empty one where there is none.

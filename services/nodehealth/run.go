@@ -25,6 +25,7 @@ type Config struct {
 	Logger      *logrus.Entry
 	Metrics     prometheus.Registerer // nil: not registered
 	FullPass    time.Duration         // plan at least this often; 30 s where zero
+	Snapshots   events.Snapshots      // what to start from; nil: the whole log
 }
 
 // SelfPrefix heads the names under which node-health sends its own pulse. No node has such a name: names are DNS labels.
@@ -48,7 +49,7 @@ func New(config Config) (*Service, error) {
 	s := &Service{config: config, ear: newEar(config.Timing, events.Heartbeat{Node: selfName(config.Holder), Incarnation: uuid.NewString()})}
 	c := decider.Config{
 		Service: events.ServiceNodeHealth, Holder: config.Holder, Log: config.Log, Commands: config.Commands, Logger: config.Logger,
-		Metrics: config.Metrics, FullPass: config.FullPass,
+		Metrics: config.Metrics, FullPass: config.FullPass, Snapshots: config.Snapshots,
 		Elected: func() { s.ear.afresh(time.Now()) },
 		// What could not be written may have been wrong when it can be: everybody was out of our sight, or we out of the log's.
 		Failed: func(error) { s.ear.afresh(time.Now()) },

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/internal/decider"
+	"github.com/rutter-run/rutter/projections/snapshot"
 	"github.com/sirupsen/logrus"
 )
 
@@ -20,6 +21,8 @@ type Config struct {
 	Logger      *logrus.Entry
 	Metrics     prometheus.Registerer // nil: not registered
 	FullPass    time.Duration         // plan at least this often; 30 s where zero
+	Snapshots   events.Snapshots      // what to start from; nil: the whole log
+	Keep        *snapshot.Schedule    // when to write snapshots while leading; nil: never
 }
 
 // Service is a running reconciler: it follows the log, and leads or stands by.
@@ -29,7 +32,7 @@ type Service struct{ *decider.Loop }
 func New(config Config) (*Service, error) {
 	c := decider.Config{
 		Service: events.ServiceReconciler, Holder: config.Holder, Log: config.Log, Commands: config.Commands, Logger: config.Logger,
-		Metrics: config.Metrics, FullPass: config.FullPass,
+		Metrics: config.Metrics, FullPass: config.FullPass, Snapshots: config.Snapshots, Keep: config.Keep,
 	}
 	if config.LeaderLease {
 		c.Leases = config.Leases

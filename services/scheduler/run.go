@@ -19,6 +19,7 @@ type Config struct {
 	Logger      *logrus.Entry
 	Metrics     prometheus.Registerer // nil: not registered
 	FullPass    time.Duration         // plan at least this often; 30 s where zero
+	Snapshots   events.Snapshots      // what to start from; nil: the whole log
 }
 
 // Service is a running scheduler: it follows the log, and leads or stands by.
@@ -28,7 +29,7 @@ type Service struct{ *decider.Loop }
 func New(config Config) (*Service, error) {
 	c := decider.Config{
 		Service: events.ServiceScheduler, Holder: config.Holder, Log: config.Log, Logger: config.Logger,
-		Metrics: config.Metrics, FullPass: config.FullPass,
+		Metrics: config.Metrics, FullPass: config.FullPass, Snapshots: config.Snapshots,
 	}
 	if config.LeaderLease {
 		c.Leases = config.Leases
