@@ -10,10 +10,13 @@ import (
 // Registry knows the payload types and how to read each from JSON. Package catalog makes the full one; there is no global.
 type Registry struct {
 	decode map[string]func([]byte) (Payload, error)
+	zero   map[string]Payload
 }
 
 // NewRegistry makes an empty registry.
-func NewRegistry() *Registry { return &Registry{decode: map[string]func([]byte) (Payload, error){}} }
+func NewRegistry() *Registry {
+	return &Registry{decode: map[string]func([]byte) (Payload, error){}, zero: map[string]Payload{}}
+}
 
 // Register adds a payload type under its wire type; P is the struct itself, not a pointer. Registering one twice panics: it is a
 // fault of the program.
@@ -32,6 +35,7 @@ func RegisterDecoder[P Payload](r *Registry, decode func([]byte) (P, error)) {
 	if _, ok := r.decode[name]; ok {
 		panic("events: registered twice: " + name)
 	}
+	r.zero[name] = zero
 	r.decode[name] = func(data []byte) (Payload, error) {
 		p, err := decode(data)
 		if err != nil {
@@ -48,6 +52,7 @@ func RegisterUpcast[Old Payload](r *Registry, up func(Old) Payload) {
 	if _, ok := r.decode[name]; ok {
 		panic("events: registered twice: " + name)
 	}
+	r.zero[name] = zero
 	r.decode[name] = func(data []byte) (Payload, error) {
 		var p Old
 		if err := json.Unmarshal(data, &p); err != nil {
@@ -72,6 +77,12 @@ func (r *Registry) Decode(wireType string, data []byte) Payload {
 
 // Types lists the registered wire types in order.
 func (r *Registry) Types() []string { return slices.Sorted(maps.Keys(r.decode)) }
+
+// Zero is the empty payload of a registered wire type, of an old version as well: what is written under that type has its Go type.
+func (r *Registry) Zero(wireType string) (Payload, bool) {
+	zero, ok := r.zero[wireType]
+	return zero, ok
+}
 
 // Unknown is the payload of a type that this version does not know. It keeps the bytes as they are.
 type Unknown struct {
