@@ -76,8 +76,8 @@ const LeaseTTL = 15 * time.Second
 type Heartbeats interface {
 	// Beat sends a pulse; it may be lost.
 	Beat(ctx context.Context, beat Heartbeat) error
-	// Listen calls handle for every pulse from now on, and first for the last known one of each node, with replayed true, until ctx is
-	// done, then returns its error.
+	// Listen calls handle for every pulse from now on, and once, with replayed true, for the last known one of each node that has not
+	// been heard by then, until ctx is done, then returns its error. Live pulses do not wait for the remembered ones.
 	Listen(ctx context.Context, handle func(beat Heartbeat, replayed bool)) error
 }
 

@@ -65,7 +65,8 @@ func (f *follower) run(ctx context.Context, handle func(events.Event, uint64) er
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errLost), errors.Is(err, events.ErrUnavailable), errors.Is(err, events.ErrUnknown), errors.Is(err, events.ErrBusy):
+		case errors.Is(err, errLost), errors.Is(err, events.ErrUnavailable), errors.Is(err, events.ErrUnknown), errors.Is(err, events.ErrBusy),
+			errors.Is(err, events.ErrNotFound): // the stream is still to be made
 			f.client.log.WithError(err).WithField("from", f.from.sequence).Debug("begin to follow again")
 		default:
 			return err

@@ -43,24 +43,38 @@ func (h *Heartbeats) Listen(ctx context.Context, handle func(events.Heartbeat, b
 		return fmt.Errorf("listen to heartbeats: %w", transport(err, false))
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := h.replay(ctx, handle); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if errors.Is(err, events.ErrDenied) {
-			return fmt.Errorf("listen to heartbeats: %w", err)
-		}
-		h.client.log.WithError(err).Warn("the last heartbeats are not known")
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	remembered := make(chan events.Heartbeat)
+	replayed := make(chan error, 1)
+	go func() { replayed <- h.replay(ctx, remembered) }()
+	heard := map[string]bool{} // live, while the remembered ones come
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case beat := <-remembered:
+			if !heard[beat.Node] {
+				handle(beat, true)
+			}
+		case err := <-replayed:
+			replayed, heard = nil, nil
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, events.ErrDenied):
+				return fmt.Errorf("listen to heartbeats: %w", err)
+			case err != nil:
+				h.client.log.WithError(err).Warn("the last heartbeats are not known")
+			}
 		case msg, open := <-messages:
 			if !open {
 				return fmt.Errorf("listen to heartbeats: %w: %w", events.ErrUnavailable, nats.ErrConnectionClosed)
 			}
 			if beat, ok := h.read(msg); ok {
+				if heard != nil {
+					heard[beat.Node] = true
+				}
 				handle(beat, false)
 			}
 		}
@@ -84,7 +98,7 @@ func (h *Heartbeats) read(msg *nats.Msg) (events.Heartbeat, bool) {
 }
 
 // replay hands over the last pulse of each node.
-func (h *Heartbeats) replay(ctx context.Context, handle func(events.Heartbeat, bool)) error {
+func (h *Heartbeats) replay(ctx context.Context, to chan<- events.Heartbeat) error {
 	ctx, cancel := context.WithTimeout(ctx, h.client.wait)
 	defer cancel()
 	inbox := h.client.nc.NewInbox()
@@ -108,7 +122,7 @@ func (h *Heartbeats) replay(ctx context.Context, handle func(events.Heartbeat, b
 		Name: name, DeliverSubject: inbox, AckPolicy: js.AckNonePolicy, MaxDeliver: 1, DeliverPolicy: js.DeliverLastPerSubjectPolicy,
 		FilterSubject: heartbeatPrefix + "*", InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
 	}, "create"}
-	if err := h.client.api(ctx, "CONSUMER.CREATE."+StreamHeartbeats+"."+name+"."+heartbeatPrefix+"*", request, &info); err != nil {
+	if err := h.client.ask(ctx, "CONSUMER.CREATE."+StreamHeartbeats+"."+name+"."+heartbeatPrefix+"*", request, &info); err != nil {
 		return err
 	}
 	for range info.Pending {
@@ -117,7 +131,11 @@ func (h *Heartbeats) replay(ctx context.Context, handle func(events.Heartbeat, b
 			return transport(err, true)
 		}
 		if beat, ok := h.read(msg); ok {
-			handle(beat, true)
+			select {
+			case to <- beat:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		if m, _, ok := parseDelivery(msg); ok && m.pending == 0 {
 			return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rutter-run/rutter/events"
 )
@@ -79,64 +80,75 @@ func Setup(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	if err != nil {
 		return fmt.Errorf("set up streams: %w", err)
 	}
+	// A request that comes before there is a leader is answered by nobody, and would be waited for in vain.
+	if err := insist(ctx, leaderTry, func(ctx context.Context) error {
+		_, err := api.AccountInfo(ctx)
+		return err
+	}); err != nil {
+		return fmt.Errorf("set up streams: %w", err)
+	}
+	var makings errgroup.Group
+	making := func(what string, try func(context.Context) error) {
+		makings.Go(func() error {
+			if err := insist(ctx, makeTry, try); err != nil {
+				return fmt.Errorf("set up %s: %w", what, err)
+			}
+			return nil
+		})
+	}
 	for _, config := range o.streams() {
-		if err := insist(ctx, func(ctx context.Context) error {
+		making("stream "+config.Name, func(ctx context.Context) error {
 			if err := keepNotes(ctx, api, &config); err != nil {
 				return err
 			}
 			_, err := api.CreateOrUpdateStream(ctx, config)
 			return err
-		}); err != nil {
-			return fmt.Errorf("set up stream %s: %w", config.Name, err)
-		}
-	}
-	if err := insist(ctx, func(ctx context.Context) error {
-		_, err := api.CreateOrUpdateKeyValue(ctx, js.KeyValueConfig{
-			Bucket: BucketLeases, Description: "Leadership of services", History: 1, LimitMarkerTTL: leaseMarkers,
-			Storage: js.FileStorage, Replicas: o.Replicas,
 		})
-		return err
-	}); err != nil {
-		return fmt.Errorf("set up bucket %s: %w", BucketLeases, err)
 	}
-	if err := insist(ctx, func(ctx context.Context) error {
-		_, err := api.CreateOrUpdateKeyValue(ctx, js.KeyValueConfig{
-			Bucket: BucketPositions, Description: "Where subscribers stand", History: 1, MaxValueSize: maxPosition,
-			Storage: js.FileStorage, Replicas: o.Replicas,
+	for _, config := range o.buckets() {
+		making("bucket "+config.Bucket, func(ctx context.Context) error {
+			_, err := api.CreateOrUpdateKeyValue(ctx, config)
+			return err
 		})
-		return err
-	}); err != nil {
-		return fmt.Errorf("set up bucket %s: %w", BucketPositions, err)
 	}
-	if err := insist(ctx, func(ctx context.Context) error {
+	making("bucket "+BucketSnapshots, func(ctx context.Context) error {
 		_, err := api.CreateOrUpdateObjectStore(ctx, js.ObjectStoreConfig{
 			Bucket: BucketSnapshots, Description: "Snapshots of projections", Storage: js.FileStorage, Replicas: o.Replicas,
 		})
 		return err
-	}); err != nil {
-		return fmt.Errorf("set up bucket %s: %w", BucketSnapshots, err)
-	}
-	if err := insist(ctx, func(ctx context.Context) error {
-		_, err := api.CreateOrUpdateKeyValue(ctx, js.KeyValueConfig{
-			Bucket: BucketAudit, Description: "The Merkle tree over the log, and its signed checkpoint", History: 1, Storage: js.FileStorage, Replicas: o.Replicas,
-		})
+	})
+	if err := makings.Wait(); err != nil {
 		return err
-	}); err != nil {
-		return fmt.Errorf("set up bucket %s: %w", BucketAudit, err)
 	}
 	for _, service := range commandServices {
-		if err := insist(ctx, func(ctx context.Context) error {
+		making("consumer "+service+" of "+StreamCommands, func(ctx context.Context) error {
 			_, err := api.CreateOrUpdateConsumer(ctx, StreamCommands, js.ConsumerConfig{
 				Durable: service, Description: "Commands for " + service, FilterSubjects: commandFilters(service),
 				AckPolicy: js.AckExplicitPolicy, AckWait: commandAckWait, MaxDeliver: -1, MaxAckPending: commandsInFlight,
 				DeliverPolicy: js.DeliverAllPolicy, Replicas: o.Replicas,
 			})
 			return err
-		}); err != nil {
-			return fmt.Errorf("set up consumer %s of %s: %w", service, StreamCommands, err)
-		}
+		})
 	}
-	return nil
+	return makings.Wait()
+}
+
+// buckets are the definitions of all key-value buckets.
+func (o StreamOptions) buckets() []js.KeyValueConfig {
+	return []js.KeyValueConfig{
+		{
+			Bucket: BucketLeases, Description: "Leadership of services", History: 1, LimitMarkerTTL: leaseMarkers,
+			Storage: js.FileStorage, Replicas: o.Replicas,
+		},
+		{
+			Bucket: BucketPositions, Description: "Where subscribers stand", History: 1, MaxValueSize: maxPosition,
+			Storage: js.FileStorage, Replicas: o.Replicas,
+		},
+		{
+			Bucket: BucketAudit, Description: "The Merkle tree over the log, and its signed checkpoint", History: 1,
+			Storage: js.FileStorage, Replicas: o.Replicas,
+		},
+	}
 }
 
 // keepNotes takes over what the stream that is there has noted of itself, such as up to where it was imported: an update would wipe it.
@@ -154,10 +166,17 @@ func keepNotes(ctx context.Context, api js.JetStream, config *js.StreamConfig) e
 	return nil
 }
 
-// insist tries again while the servers are still finding each other, or somebody else is making the same thing.
-func insist(ctx context.Context, try func(context.Context) error) error {
-	const attempt, pause = 5 * time.Second, 100 * time.Millisecond
-	for {
+const (
+	leaderTry = 250 * time.Millisecond // how long a question for the leader may take
+	makeTry   = 2 * time.Second        // how long the making of a stream may; the next try waits longer
+	mostTry   = 10 * time.Second
+)
+
+// insist tries again while the servers are still finding each other, or somebody else is making the same thing. Each try is given
+// more time than the one before: a slow machine is no absent one.
+func insist(ctx context.Context, attempt time.Duration, try func(context.Context) error) error {
+	const pause = 50 * time.Millisecond
+	for ; ; attempt = min(attempt*3/2, mostTry) {
 		once, cancel := context.WithTimeout(ctx, attempt)
 		err := try(once)
 		cancel()

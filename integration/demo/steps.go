@@ -21,15 +21,16 @@ import (
 
 // demo is one showing.
 type demo struct {
-	dir      string
-	binary   string
-	began    time.Time
-	registry *testimage.Registry
-	cluster  *cluster.Cluster
-	api      *client.Client
-	dead     *cluster.Node
-	replaced string // name of an instance that the death of its node replaced
-	results  []result
+	dir         string
+	binary      string
+	began       time.Time
+	registry    *testimage.Registry
+	cluster     *cluster.Cluster
+	api         *client.Client
+	dead        *cluster.Node
+	replaced    string // name of an instance that the death of its node replaced
+	replacement string // of it
+	results     []result
 }
 
 // result is a line of the summary.
@@ -220,6 +221,14 @@ func (d *demo) loseNode(ctx context.Context) error {
 		return err
 	}
 	d.note("node death to replacement running", time.Since(start))
+	now, err := d.instances(ctx)
+	if err != nil {
+		return err
+	}
+	if i = slices.IndexFunc(now, func(i api.Instance) bool { return i.Replaces == d.replaced }); i < 0 {
+		return fmt.Errorf("no instance replaces %s", d.replaced)
+	}
+	d.replacement = now[i].Name // it may be gone by the time that it is asked about: the log knows it all the same
 	if err := d.rutter(ctx, "get", "nodes"); err != nil {
 		return err
 	}
@@ -287,16 +296,8 @@ func (d *demo) returnNode(ctx context.Context) error {
 }
 
 func (d *demo) explain(ctx context.Context) error {
-	all, err := d.instances(ctx)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(all, func(i api.Instance) bool { return i.Replaces == d.replaced })
-	if i < 0 {
-		return fmt.Errorf("no instance replaces %s", d.replaced)
-	}
-	d.say("why is there a %s?", all[i].Name)
-	if err := d.rutter(ctx, "why", "instance/"+all[i].Name); err != nil {
+	d.say("why is there a %s?", d.replacement)
+	if err := d.rutter(ctx, "why", "instance/"+d.replacement); err != nil {
 		return err
 	}
 	d.say("and what became of %s?", d.replaced)
