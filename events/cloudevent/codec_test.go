@@ -130,6 +130,30 @@ func TestUnknownTypesSurviveTheEdges(t *testing.T) {
 	require.Equal(t, e, again)
 }
 
+// An old version is read as the newer one, and is that from then on: type and data never part.
+func TestOldVersionsAreReadAsTheNewer(t *testing.T) {
+	document := `{"specversion":"1.0","id":"a1","type":"run.rutter.ledger.revoked.v1","source":"/rutter/scheduler","subject":"evt.ledger.n1",
+		"datacontenttype":"application/json","data":{"instance":{"namespace":"default","workload":"web","name":"web-0-1"},"generation":7,"cause":"NodeLost","grace":"10s"}}`
+	e, err := cloudevent.FromJSON(catalog.New(), []byte(document))
+	require.NoError(t, err)
+	require.NotEqual(t, "run.rutter.ledger.revoked.v1", e.Type)
+	require.Equal(t, e.Data.WireType(), e.Type)
+	again, err := cloudevent.JSON(e)
+	require.NoError(t, err)
+	same, err := cloudevent.FromJSON(catalog.New(), again)
+	require.NoError(t, err)
+	require.Equal(t, e, same)
+
+	header, data, err := cloudevent.EncodeEvent(fact())
+	require.NoError(t, err)
+	header["ce-type"], header["ce-subject"] = []string{"run.rutter.ledger.revoked.v1"}, []string{"evt.ledger.n1"}
+	data = []byte(`{"instance":{"namespace":"default","workload":"web","name":"web-0-1"},"generation":7,"cause":"NodeLost","grace":"10s"}`)
+	live := cloudevent.NewDecoder(catalog.New()).Event("evt.ledger.n1", header, data)
+	require.Equal(t, live.Data, e.Data)
+	require.Equal(t, live.Data.WireType(), live.Type)
+	require.NoError(t, live.Validate())
+}
+
 func TestFromJSONRefuses(t *testing.T) {
 	for _, document := range []string{"", "{}", "7", `{"specversion":"1.0","id":"a","type":"b","source":"c","sequence":"x"}`} {
 		_, err := cloudevent.FromJSON(catalog.New(), []byte(document))

@@ -57,6 +57,7 @@ func (d *Decoder) event(subject string, h Header, data []byte) events.Event {
 		return malformed(e, data, fault)
 	}
 	e.Data = d.registry.Decode(e.Type, data)
+	e.Type = e.Data.WireType() // the newer one where an old version was read as it
 	return e
 }
 

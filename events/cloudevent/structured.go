@@ -89,6 +89,7 @@ func FromSDK(registry *events.Registry, in sdk.Event) (events.Event, error) {
 		e.Recorded = recorded
 	}
 	e.Data = registry.Decode(e.Type, in.Data())
+	e.Type = e.Data.WireType() // the newer one where an old version was read as it
 	return e, nil
 }
 
