@@ -168,7 +168,7 @@ func keepNotes(ctx context.Context, api js.JetStream, config *js.StreamConfig) e
 
 const (
 	leaderTry = 250 * time.Millisecond // how long a question for the leader may take
-	makeTry   = 2 * time.Second        // how long the making of a stream may; the next try waits longer
+	makeTry   = 400 * time.Millisecond // how long the making of a stream may, which nobody answers where another asks for the same at once; the next try waits longer
 	mostTry   = 10 * time.Second
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/rutter-run/rutter/events/cloudevent"
 	"github.com/rutter-run/rutter/events/command"
 	"github.com/rutter-run/rutter/events/memlog"
-	"github.com/rutter-run/rutter/events/node"
+	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/internal/decider"
 	"github.com/rutter-run/rutter/projections"
@@ -295,7 +295,9 @@ func TestACommandWhoseEventTheLogDoesNotTakeIsRejectedAndTheRestGoOn(t *testing.
 			}
 			return store()
 		}})
-		bad := events.Command{ID: "large", Subject: events.WorkloadCommand("default", "web"), Data: node.NotReadyV1{Message: strings.Repeat("m", most)}}
+		bad := events.Command{ID: "large", Subject: events.WorkloadCommand("default", "web"), Data: workload.AppliedV1{
+			Workload: spec.Workload{Metadata: spec.Metadata{Name: strings.Repeat("m", most)}},
+		}}
 		loop, end := r.run(r.config, scaler)
 		r.send(3)
 		r.commands.Put(bad)
