@@ -19,6 +19,7 @@ var names = []struct {
 	{"invalid", ErrInvalid},
 	{"rejected", ErrRejected},
 	{"no-image", ErrNoImage},
+	{"read-only", ErrReadOnly},
 }
 
 // ErrorName is the name by which an error of this package is told to another process; empty where it is none.

@@ -15,6 +15,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrFull: the log is at its byte limit and refuses writes; nothing is lost.
 	ErrFull = errors.New("log is full")
+	// ErrReadOnly: what is shown is a copy of a log, to which nothing can be added.
+	ErrReadOnly = errors.New("read-only")
 	// ErrUnavailable: the log cannot be reached now.
 	ErrUnavailable = errors.New("log unavailable")
 	// ErrDenied: the credentials do not allow it.

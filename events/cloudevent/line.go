@@ -181,11 +181,20 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// ParseLine reads a line that [AppendLine] has written; any other text, be it a single blank longer, is [events.ErrInvalid].
-func ParseLine(line []byte) (events.Record, error) {
+// ReadLine reads a line that is known to be what [AppendLine] has written, such as one of a verified export.
+func ReadLine(line []byte) (events.Record, error) {
 	r, err := parseLine(line)
 	if err != nil {
 		return r, fmt.Errorf("line of an event: %w: %w", events.ErrInvalid, err)
+	}
+	return r, nil
+}
+
+// ParseLine reads a line that [AppendLine] has written; any other text, be it a single blank longer, is [events.ErrInvalid].
+func ParseLine(line []byte) (events.Record, error) {
+	r, err := ReadLine(line)
+	if err != nil {
+		return r, err
 	}
 	if again := AppendLine(make([]byte, 0, len(line)), r); !bytes.Equal(again, line) {
 		return r, fmt.Errorf("line of event %d is not in its canonical form: %w", r.Sequence, events.ErrInvalid)
