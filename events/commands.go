@@ -14,6 +14,11 @@ const (
 	ServiceAuditor    = "auditor"
 )
 
+// CommandServices are those under whose [CommandSubject] outcomes of commands stand.
+func CommandServices() []string {
+	return []string{ServiceReconciler, ServiceScheduler, ServiceNodeHealth, ServiceGateway}
+}
+
 // Command is an intent that waits for a decision. Its outcome is an event on [CommandSubject] of the service that decided,
 // with [OutcomeID] of its id.
 type Command struct {

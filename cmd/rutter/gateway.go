@@ -96,7 +96,8 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	follower := follow.New(g.client.Log(), follow.From(source.Newest))
 	a := app.New(app.Config{
 		Commands: g.client.Commands(), Log: g.client.Log(), View: follower,
-		Past: past.New(g.client.Log(), past.Snapshots(source), past.Live(follower.View)), Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
+		Records: g.client.Log(), Vault: g.client.Vault(), Past: past.New(g.client.Log(), past.Snapshots(source), past.Live(follower.View)),
+		Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
 	})
 	api, err := httpapi.New(httpapi.Config{App: a, Tokens: tokens, Log: g.log, Metrics: metrics(), Version: version})
 	if err != nil {

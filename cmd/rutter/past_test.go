@@ -90,7 +90,9 @@ func TestRestoreAsksShowsAndDoes(t *testing.T) {
 	got = m.runWith(t.Context(), "n\n", "restore", "--at", then)
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.err, "nothing was done")
-	require.Equal(t, grown, m.now())
+	require.Contains(t, m.run("get", "wl", "web", "-o", "json").out, `"replicas": 5`)
+	asked := m.run("audit", "log", "--outcome", "dry-run", "--since", grown, "-o", "name").out
+	require.Equal(t, 2, strings.Count(asked, "\n"), "what was asked is on the record, and nothing else came of it")
 	got = m.runWith(t.Context(), "y\n", "restore", "--at", then, "--reason", "too many")
 	require.Zero(t, got.code, got.err)
 	require.Contains(t, got.out, "done at sequence")

@@ -78,7 +78,7 @@ what you see now is folded from it, and so is every moment of the past.
 		newUndoCommand(c), newCordonCommand(c), newUncordonCommand(c), newDrainCommand(c), newTaintCommand(c), newLabelCommand(c))
 	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newStatsCommand(c), newVersionCommand(c))
 	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newDiffCommand(c),
-		newQueryCommand(c), newBisectCommand(c), newReplayCommand(c))
+		newQueryCommand(c), newBisectCommand(c), newReplayCommand(c), newExportCommand(c), newAuditCommand(c))
 	completions := map[string]cobra.CompletionFunc{
 		"get": c.complete(workloads, instances, nodes, operations), "describe": c.complete(workloads, instances, nodes),
 		"history": c.complete(workloads, instances, nodes), "why": c.complete(workloads, instances, nodes),

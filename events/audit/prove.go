@@ -62,19 +62,32 @@ func Prove(ctx context.Context, vault events.Vault, c Checkpoint, sequence uint6
 
 // Head is the root of the tree at a smaller size, and the proof that the checkpoint's tree only adds to it.
 func Head(ctx context.Context, vault events.Vault, c Checkpoint, size int64) (tlog.Hash, tlog.TreeProof, error) {
-	if size < 1 || size > c.Size {
-		return tlog.Hash{}, nil, fmt.Errorf("tree of %d events: the newest checkpoint covers 1 to %d: %w", size, c.Size, events.ErrNotFound)
+	p, err := ProveBetween(ctx, vault, c, size, c.Size)
+	return p.OldRoot, p.Proof, err
+}
+
+// Between is the roots of the tree at two sizes, and the proof that the later only adds to the older.
+type Between struct {
+	OldRoot, NewRoot tlog.Hash
+	Proof            tlog.TreeProof
+}
+
+// ProveBetween proves one earlier tree of a checkpoint consistent with another.
+func ProveBetween(ctx context.Context, vault events.Vault, c Checkpoint, older, later int64) (p Between, err error) {
+	if older < 1 || older > later || later > c.Size {
+		return p, fmt.Errorf("trees of %d and %d events: the newest checkpoint covers 1 to %d: %w", older, later, c.Size, events.ErrNotFound)
 	}
 	reader := Reader(ctx, vault, c)
-	root, err := tlog.TreeHash(size, reader)
-	if err != nil {
-		return tlog.Hash{}, nil, fmt.Errorf("root at %d: %w", size, err)
+	if p.OldRoot, err = tlog.TreeHash(older, reader); err != nil {
+		return p, fmt.Errorf("root at %d: %w", older, err)
 	}
-	proof, err := tlog.ProveTree(c.Size, size, reader)
-	if err != nil {
-		return tlog.Hash{}, nil, fmt.Errorf("prove checkpoint %d from %d: %w", c.Size, size, err)
+	if p.NewRoot, err = tlog.TreeHash(later, reader); err != nil {
+		return p, fmt.Errorf("root at %d: %w", later, err)
 	}
-	return root, proof, nil
+	if p.Proof, err = tlog.ProveTree(later, older, reader); err != nil {
+		return p, fmt.Errorf("prove %d from %d: %w", later, older, err)
+	}
+	return p, nil
 }
 
 // PeaksAt are the peaks of the tree at a smaller size than the checkpoint's: what an export that begins after it needs.

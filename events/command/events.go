@@ -72,6 +72,21 @@ func RecordOf(c events.Command) Record {
 	return Record{ID: c.ID, Type: c.Type, Subject: c.Subject, Actor: c.Actor, Reason: c.Reason, Time: c.Time, Data: data}
 }
 
+// DryRunV1: somebody asked what a command would do. It was not sent to the service that would decide on it, and changed nothing; the gateway says
+// it, under its own name, so that the audit log has it.
+type DryRunV1 struct {
+	Command Record `json:"command"`
+	Answer  string `json:"answer"` // what the asker was told, in words
+}
+
+// WireType implements events.Payload.
+func (DryRunV1) WireType() string { return "run.rutter.command.dry-run.v1" }
+
+// Line implements events.Payload.
+func (e DryRunV1) Line() string {
+	return fmt.Sprintf("dry run of %s by %s: %s", e.Command.what(), e.Command.Actor, e.Answer)
+}
+
 // WireType implements events.Payload.
 func (AcceptedV1) WireType() string { return "run.rutter.command.accepted.v1" }
 
@@ -94,4 +109,5 @@ func (r Record) what() string { return r.Type + " of " + r.Subject }
 func Register(r *events.Registry) {
 	events.Register[AcceptedV1](r)
 	events.Register[RejectedV1](r)
+	events.Register[DryRunV1](r)
 }

@@ -42,6 +42,8 @@ type Config struct {
 	Past     *past.Reader
 	Images   ImageResolver
 	Agents   AgentCaller
+	Records  events.Records   // of the same log
+	Vault    events.Vault     // what the auditor keeps; nil: nothing is audited here
 	Clock    func() time.Time // time.Now where nil
 
 	// DecisionWait is how long a request waits for its outcome before it is answered as pending; 10 s where zero.

@@ -60,10 +60,10 @@ func TestApplyNamesTheImageThatCannotBeResolved(t *testing.T) {
 	require.Zero(t, last, "nothing was sent")
 }
 
-func TestDryRunSendsNothingAndSaysWhatWouldChange(t *testing.T) {
+func TestDryRunSendsNoCommandAndSaysWhatWouldChange(t *testing.T) {
 	r := gatewaytest.New(t)
 	w := gatewaytest.Document("web", 1)
-	result, err := r.App.DryRun(t.Context(), w, nil)
+	result, err := r.App.DryRun(t.Context(), gatewaytest.By, w, nil)
 	require.NoError(t, err)
 	require.True(t, result.DryRun)
 	require.Equal(t, api.VerdictCreated, result.Verdict)
@@ -73,16 +73,22 @@ func TestDryRunSendsNothingAndSaysWhatWouldChange(t *testing.T) {
 
 	five := 5
 	w.Spec.Replicas = &five
-	result, err = r.App.DryRun(t.Context(), w, nil)
+	result, err = r.App.DryRun(t.Context(), gatewaytest.By, w, nil)
 	require.NoError(t, err)
 	require.Equal(t, api.VerdictChanged, result.Verdict)
 	require.Equal(t, []api.Change{{Field: "spec.replicas", From: "1", To: "5"}}, result.Changes)
 	after, err := r.Log.Last(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, before, after)
+	require.Equal(t, before+1, after, "the dry run itself is on the record")
+	said, err := r.Log.LastOf(t.Context(), events.CommandSubject(events.ServiceGateway))
+	require.NoError(t, err)
+	require.Equal(t, "dry run of run.rutter.workload.apply.v1 of cmd.workload.default.web by token:ada: changed", said.Data.Line())
+	now, err := r.App.Now().Workload("default", "web")
+	require.NoError(t, err)
+	require.Equal(t, 1, now.Status.Wished)
 
 	wrong := 9
-	_, err = r.App.DryRun(t.Context(), w, &app.Condition{IfRevision: &wrong})
+	_, err = r.App.DryRun(t.Context(), gatewaytest.By, w, &app.Condition{IfRevision: &wrong})
 	require.ErrorIs(t, err, events.ErrConflict)
 }
 

@@ -187,6 +187,13 @@ func (a *App) restore(ctx context.Context, by Caller, then Reading, steps []rest
 	}
 	key := by.IdempotencyKey
 	for _, step := range steps {
+		if dryRun && step.Action != api.RestoreKeep {
+			asked := by
+			asked.Reason = why
+			if err := a.recordDryRun(ctx, asked, events.WorkloadCommand(step.Namespace, step.Name), step.command(), "would "+step.Words); err != nil {
+				return api.Restored{}, err
+			}
+		}
 		if !dryRun && step.Action != api.RestoreKeep {
 			by.Reason = why
 			if key != "" {
@@ -202,6 +209,15 @@ func (a *App) restore(ctx context.Context, by Caller, then Reading, steps []rest
 		done.Steps = append(done.Steps, step.RestoreStep)
 	}
 	return done, ctx.Err()
+}
+
+// command is what the step asks for.
+func (s restoreStep) command() events.Payload {
+	if s.Action == api.RestoreDelete {
+		return workload.DeleteV1{}
+	}
+	revision := s.revision
+	return workload.ApplyV1{Workload: s.document, Condition: workload.Condition{IfRevision: &revision}}
 }
 
 func (a *App) carryOut(ctx context.Context, by Caller, step restoreStep) (api.Operation, error) {

@@ -160,6 +160,8 @@ func subjectOf(e events.Event) about {
 			return subjectOfCommand(data.Command.Subject)
 		case command.RejectedV1:
 			return subjectOfCommand(data.Command.Subject)
+		case command.DryRunV1:
+			return subjectOfCommand(data.Command.Subject)
 		}
 	}
 	return about{}

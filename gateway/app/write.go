@@ -54,12 +54,25 @@ func (a *App) Apply(ctx context.Context, by Caller, w spec.Workload, only *Condi
 	return result, nil
 }
 
-// DryRun says what an apply would do, and sends nothing.
-func (a *App) DryRun(ctx context.Context, w spec.Workload, only *Condition) (api.Result, error) {
+// DryRun says what an apply would do, and sends no command. That it was asked stands in the log; where it cannot be put down there is no answer.
+func (a *App) DryRun(ctx context.Context, by Caller, w spec.Workload, only *Condition) (api.Result, error) {
 	w, err := a.prepared(ctx, w)
 	if err != nil {
 		return api.Result{}, err
 	}
+	result, err := a.dryRun(w, only)
+	answer := string(result.Verdict)
+	if err != nil {
+		answer = "refused: " + err.Error()
+	}
+	record := workload.ApplyV1{Workload: w, Condition: conditionOf(only)}
+	if recordErr := a.recordDryRun(ctx, by, events.WorkloadCommand(w.Metadata.Namespace, w.Metadata.Name), record, answer); recordErr != nil {
+		return api.Result{}, recordErr
+	}
+	return result, err
+}
+
+func (a *App) dryRun(w spec.Workload, only *Condition) (api.Result, error) {
 	view := a.View.View()
 	before, existed := living(view, w.Metadata.Namespace, w.Metadata.Name)
 	revision, sequence := 0, uint64(0)

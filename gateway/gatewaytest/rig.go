@@ -38,6 +38,7 @@ type Rig struct {
 	Commands *memlog.Commands
 	View     *follow.Follower
 	Agents   *Agents
+	Vault    *memlog.Vault
 
 	// AutoRun makes every applied or scaled workload's instances ready at once, and retires those that are not wished for.
 	AutoRun bool
@@ -45,6 +46,7 @@ type Rig struct {
 	Undecided bool
 
 	t        *testing.T
+	audit    *auditing
 	ctx      context.Context // done when the test is over: what is still being played then ends
 	mu       sync.Mutex
 	sequence int
@@ -54,9 +56,9 @@ type Rig struct {
 func New(t *testing.T, options ...func(*Rig, *app.Config)) *Rig {
 	t.Helper()
 	registry := catalog.New()
-	r := &Rig{t: t, Log: memlog.New(registry), Commands: memlog.NewCommands(registry, memlog.Faults{}), Agents: &Agents{}}
+	r := &Rig{t: t, Log: memlog.New(registry), Commands: memlog.NewCommands(registry, memlog.Faults{}), Agents: &Agents{}, Vault: memlog.NewVault()}
 	r.View = follow.New(r.Log)
-	config := app.Config{Commands: r.Commands, Log: r.Log, View: r.View, Past: past.New(r.Log), Images: Images{}, Agents: r.Agents, Clock: r.tick}
+	config := app.Config{Commands: r.Commands, Log: r.Log, Records: r.Log, Vault: r.Vault, View: r.View, Past: past.New(r.Log), Images: Images{}, Agents: r.Agents, Clock: r.tick}
 	for _, option := range options {
 		option(r, &config)
 	}

@@ -103,6 +103,13 @@ func endpoints() []endpoint {
 		{"POST", "/v1/restore", "restore", "Wish again for what was wished for at a moment, as new events", "past", postRestore{}, ok(api.Restored{}), false},
 		{"GET", "/v1/events", "getEvents", "A page of the event log, or (Accept: text/event-stream) server-sent events of it and of what comes", "log", readEvents{},
 			ok([]any{api.List[cloudEventDocument]{}, content{"text/event-stream", cloudEventDocument{}}}), false},
+		{"GET", "/v1/export", "getExport", "The event log, or a part of it, as a file that can be verified and imported: see docs/design/audit.md", "audit", readExport{},
+			ok(exportType), false},
+		{"GET", "/v1/audit/checkpoint", "getCheckpoint", "The newest signed checkpoint of the log", "audit", nil, ok(api.Checkpoint{}), false},
+		{"GET", "/v1/audit/inclusion", "getInclusion", "Proof that an event is in the newest checkpoint's tree", "audit", getInclusion{}, ok(api.InclusionProof{}), false},
+		{"GET", "/v1/audit/consistency", "getConsistency", "Proof that the log only added to what it was", "audit", getConsistency{}, ok(api.ConsistencyProof{}), false},
+		{"GET", "/v1/audit/log", "getAuditLog", "Who wanted what and what came of it: commands accepted and rejected, and dry runs", "audit", readAuditLog{},
+			ok(api.List[api.AuditEntry]{}), false},
 	}
 }
 

@@ -179,6 +179,27 @@ type (
 		caughtUpTo
 		atMoment
 	}
+	readExport struct {
+		From uint64 `query:"from" description:"first sequence; 1 where absent"`
+		To   uint64 `query:"to" description:"last sequence; where absent the last now, or the last that is signed where that is later"`
+	}
+	getInclusion struct {
+		Event string `query:"event" required:"true" description:"sequence or id of the event"`
+	}
+	getConsistency struct {
+		Old uint64 `query:"old" required:"true" description:"how many events the older log had"`
+		New uint64 `query:"new" description:"how many the newer has; where absent as many as the newest checkpoint covers"`
+	}
+	readAuditLog struct {
+		paged
+		Actor     string `query:"actor" description:"such as token:ada; * stands for any characters"`
+		Verb      string `query:"verb" description:"such as apply, scale or delete"`
+		Target    string `query:"target" description:"such as workload/default/web, or the name alone; * stands for any characters"`
+		Namespace string `query:"namespace"`
+		Outcome   string `query:"outcome" enum:"accepted,rejected,dry-run"`
+		Since     string `query:"since" description:"a sequence, a time (RFC 3339) or how long ago (-15m)"`
+		Until     string `query:"until" description:"as since"`
+	}
 	readEvents struct {
 		ranged
 		paged

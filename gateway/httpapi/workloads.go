@@ -46,7 +46,7 @@ func (a *API) putWorkload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if dryRun {
-		result, err := a.App.DryRun(r.Context(), workload, only)
+		result, err := a.App.DryRun(r.Context(), a.caller(r), workload, only)
 		a.answer(w, r, result, err)
 		return
 	}

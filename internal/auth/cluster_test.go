@@ -229,6 +229,7 @@ func TestServicesWriteOnlyTheirOwn(t *testing.T) {
 		events.CommandSubject(events.ServiceScheduler):  auth.UserScheduler,
 		events.NodeSubject("n1"):                        auth.UserNodeHealth,
 		events.CommandSubject(events.ServiceNodeHealth): auth.UserNodeHealth,
+		events.CommandSubject(events.ServiceGateway):    auth.UserGateway,
 		events.ReportSubject("n1", key):                 "",
 	}
 	for _, user := range []string{auth.UserReconciler, auth.UserScheduler, auth.UserNodeHealth, auth.UserGateway, auth.UserAuditor} {

@@ -59,7 +59,7 @@ var services = map[string]func() Permissions{
 	},
 	UserGateway: func() Permissions {
 		return reader(UserGateway).and(pulse()).and(vaultReader()).and(Permissions{
-			Publish:   []string{"cmd.>", "rpc.>", "$JS.API.DIRECT.GET.KV_LEASES.>"},
+			Publish:   []string{"cmd.>", "rpc.>", "$JS.API.DIRECT.GET.KV_LEASES.>", string(events.CommandSubject(UserGateway))}, // its dry runs
 			Subscribe: []string{"live.evt.>"},
 		})
 	},

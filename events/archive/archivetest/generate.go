@@ -43,7 +43,7 @@ func record(i int) events.Record {
 	switch i % 4 {
 	case 0:
 		image := spec.ImageRef{Registry: "registry.example.com", Repository: "shop/web", Tag: "1.27"}
-		e.Subject, e.Data = events.LedgerSubject(name), ledger.AssignedV1{
+		e.Subject, e.Data = events.LedgerSubject(name), ledger.AssignedV2{
 			Instance: k, Generation: uint64(i), Considered: 100, Fitted: 93,
 			Scores: []ledger.Score{{Node: name, Total: int64(i * 7 % 1000), Parts: map[string]int64{"binpack": int64(i % 50), "spread": 100}}},
 			Spec:   spec.InstanceSpec{Containers: []spec.Container{{Name: "main", Image: image, Env: []spec.EnvVar{{Name: "MODE", Value: "production"}}}}},
