@@ -3,14 +3,19 @@ package jetstream_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/catalog"
 	"github.com/rutter-run/rutter/events/jetstream"
 	"github.com/rutter-run/rutter/events/logtest"
+	"github.com/rutter-run/rutter/internal/natsconn"
+	"github.com/rutter-run/rutter/internal/natsserver"
 )
 
 // insist appends until it is done; the same ids make the same events.
@@ -138,4 +143,51 @@ func TestOneOfThreeDies(t *testing.T) {
 		require.Equal(t, id, logtest.Receive(t, ctx, "an event", followed))
 	}
 	require.Equal(t, []string{"e0", "e1", "e2"}, logtest.IDs(logtest.Gather(t, writer, subject, 0)))
+}
+
+// A server whose files were put back to an older state goes on from there with other events. Whoever has read the old ones hears of it.
+func TestALogPutBackToAnOlderStateIsNotFollowedSilently(t *testing.T) {
+	for name, after := range map[string]int{"and shorter": 0, "and written on": 5} {
+		t.Run(name, func(t *testing.T) {
+			s := startServers(t, 1)
+			ctx, subject := logtest.Context(t), logtest.Subject()
+			copied := filepath.Join(t.TempDir(), "copy")
+			last, err := s.client(t).Log().Append(ctx, events.Batch{{Subject: subject, Events: logtest.Facts("kept", 3)}})
+			require.NoError(t, err)
+			s.stop(0)
+			require.NoError(t, os.CopyFS(copied, os.DirFS(s.configs[0].Dir)))
+			s.start(t, 0)
+			_, err = insist(ctx, s.client(t).Log(), events.Batch{{Subject: subject, Expect: last, Events: logtest.Facts("lost", 2)}})
+			require.NoError(t, err)
+
+			followed, ended := make(chan events.Event, 64), make(chan error, 1)
+			follower := s.client(t, jetstream.AckWait(time.Second)).Log()
+			go func() {
+				ended <- follower.Follow(ctx, 0, func(e events.Event, _ uint64) error { followed <- e; return nil })
+			}()
+			for range 5 {
+				logtest.Receive(t, ctx, "an event", followed)
+			}
+			s.stop(0)
+			require.NoError(t, os.RemoveAll(s.configs[0].Dir))
+			require.NoError(t, os.CopyFS(s.configs[0].Dir, os.DirFS(copied)))
+			if after > 0 {
+				// Before the follower can look, the log is longer than what it has read.
+				port := s.configs[0].Port
+				s.configs[0].Port = natsserver.RandomPort
+				s.start(t, 0)
+				nc, err := natsconn.Connect(ctx, natsconn.Config{URLs: []string{s.running[0].URL()}, Log: quiet()})
+				require.NoError(t, err)
+				writer := jetstream.Open(nc, catalog.New(), jetstream.Logger(quiet())).Log()
+				_, err = insist(ctx, writer, events.Batch{{Subject: subject, Expect: last, Events: logtest.Facts("other", after)}})
+				require.NoError(t, err)
+				nc.Close()
+				s.stop(0)
+				s.configs[0].Port = port
+			}
+			s.start(t, 0)
+			require.ErrorIs(t, logtest.Receive(t, ctx, "the follower's end", ended), events.ErrOtherLog)
+			require.Empty(t, followed, "nothing of the other log was handed over")
+		})
+	}
 }

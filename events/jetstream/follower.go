@@ -32,6 +32,7 @@ type follower struct {
 	from     start    // of the next consumer
 	toEnd    bool     // return at the present end of the history
 	tail     uint64   // sequence of the last event that was there when the consumer was made; 0 with patterns
+	seen     seen     // of the whole log: the last event handled
 
 	// raw, where not nil, takes the messages as they are stored instead of events.
 	raw func(events.Record, uint64) error
@@ -120,6 +121,9 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 	defer f.client.nc.RemoveStatusListener(changed)
 
 	if err := f.lookAhead(ctx); err != nil {
+		return err
+	}
+	if err := f.sameLog(ctx); err != nil {
 		return err
 	}
 	in := newIntake(ctx, cancel, f.client.nc, f.tail)
@@ -220,7 +224,7 @@ func (f *follower) hand(ctx context.Context, in *intake, c *chunk, handle func(e
 		if err := handle(*e, f.pending(in, c, i)); err != nil {
 			return handlerError{err}
 		}
-		f.from = start{sequence: e.Sequence + 1}
+		f.from, f.seen.sequence, f.seen.id = start{sequence: e.Sequence + 1}, e.Sequence, e.ID
 		if f.toEnd && e.Sequence >= f.tail {
 			return errEnd
 		}

@@ -70,11 +70,30 @@ func NewLoop(config Config, decide func(Turn) Plan) (*Loop, error) {
 	}, nil
 }
 
-// Run follows the log until ctx is done, and decides while the service's lease is held. It never gives up before.
+// Run follows the log until ctx is done, and decides while the service's lease is held. It gives up before only with
+// [events.ErrOtherLog]: its state is of a log that is not there any more, and a new process folds the one that is.
 func (l *Loop) Run(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	var following sync.WaitGroup
-	following.Go(func() { l.Forever(ctx, "follow the log", l.follower.Run) })
+	following.Go(func() {
+		l.Forever(ctx, "follow the log", func(ctx context.Context) error {
+			err := l.follower.Run(ctx)
+			if errors.Is(err, events.ErrOtherLog) {
+				end(fmt.Errorf("%s must start anew: %w", l.config.Service, err))
+			}
+			return err
+		})
+	})
 	defer following.Wait()
+	err := l.run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, events.ErrOtherLog) {
+		return cause
+	}
+	return err
+}
+
+func (l *Loop) run(ctx context.Context) error {
 	if l.follower.WaitLive(ctx) != nil {
 		return nil // told to end before it began
 	}
