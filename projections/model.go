@@ -34,6 +34,10 @@ type Workload struct {
 	Applied   Mark          `json:"applied"`           // the last Applied
 	Changed   Mark          `json:"changed"`           // the last event of any type
 	Scaled    bool          `json:"scaled,omitempty"`  // the last change was a Scaled
+	Newest    int           `json:"newest"`            // the highest revision that the name ever had; after a roll-back the present one is lower
+	Good      int           `json:"good,omitempty"`    // the last revision that was whole; 0: none is known
+	Rollout   *Rollout      `json:"rollout,omitempty"` // the last one; nil: there was none
+	Revisions []Revision    `json:"revisions"`         // the newest few, oldest first
 	Head      uint64        `json:"head"`              // last sequence of its subject
 }
 

@@ -12,14 +12,27 @@ func (c *Cluster) applyWorkload(e events.Event) {
 		copied := *old
 		w = &copied
 	}
-	w.Head, w.Changed, w.Scaled = e.Sequence, markOf(e), false
+	w.Head = e.Sequence
+	switch e.Data.(type) {
+	case workload.RolloutStartedV1, workload.RolloutAdvancedV1, workload.RolloutPausedV1, workload.RolloutResumedV1,
+		workload.RolloutPromotedV1, workload.RolloutCompletedV1:
+		// How far it is changes nothing of what is wished.
+		w.rolled(e)
+		c.workloads.Set(namespace+"/"+name, w)
+		return
+	}
+	w.Changed, w.Scaled = markOf(e), false
 	switch data := e.Data.(type) {
 	case workload.AppliedV1:
 		if w.Deleted {
 			w.Created = e.Time
 		}
-		w.Document, w.Revision, w.Applied = data.Workload, data.Revision, markOf(e)
+		w.revised(data.Revision, data.Workload, markOf(e))
 		w.Deleting, w.Deleted = false, false
+	case workload.RestartedV1:
+		w.revised(data.Revision, w.Document, markOf(e))
+	case workload.RolledBackV1:
+		w.revised(data.Revision, data.Workload, markOf(e))
 	case workload.ScaledV1:
 		replicas := data.Replicas
 		w.Document.Spec.Replicas, w.Scaled = &replicas, true
@@ -27,6 +40,7 @@ func (c *Cluster) applyWorkload(e events.Event) {
 		w.Deleting = true
 	case workload.DeletedV1:
 		w.Deleted = true
+		w.Rollout, w.Revisions, w.Good = nil, nil, 0
 		c.forgetInstances(namespace, name)
 	}
 	c.workloads.Set(namespace+"/"+name, w)

@@ -15,6 +15,7 @@ var words = map[string]string{
 	"Container": "main", "Node": "n1", "Registry": "registry.example.com:5000", "Repository": "shop/web", "Tag": "1.27",
 	"Digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "StopSignal": "SIGTERM", "User": "1000:1000",
 	"Subject": "cmd.workload.default.web", "Type": "service", "Actor": "user:ada", "WorkingDir": "/srv", "Address": "10.0.0.7",
+	"MaxSurge": "25%", "MaxUnavailable": "1", "Canary": "1",
 }
 
 // fill sets every field that is not set.

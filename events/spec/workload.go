@@ -57,6 +57,7 @@ type WorkloadSpec struct {
 	RestartPolicy RestartPolicy     `json:"restartPolicy,omitempty"`
 	GracePeriod   Duration          `json:"gracePeriod,omitzero"` // from stop signal to kill
 	OnPartition   OnPartition       `json:"onPartition,omitempty"`
+	Strategy      *Strategy         `json:"strategy,omitempty"` // absent: rolling, one at a time, for as long as it takes
 }
 
 // Limits of a workload, so that a slip of the pen harms nobody.
@@ -87,6 +88,9 @@ func (w *Workload) Default() {
 	}
 	if s.OnPartition == "" {
 		s.OnPartition = PartitionKeep
+	}
+	if s.Strategy != nil {
+		s.Strategy.Default()
 	}
 	for i := range s.Containers {
 		if c := &s.Containers[i]; c.Name == "" && len(s.Containers) == 1 {
@@ -130,6 +134,9 @@ func (s WorkloadSpec) Validate(field string) (errs Errors) {
 	}
 	if s.GracePeriod < 0 || s.GracePeriod > MaxGracePeriod {
 		errs.add(field+".gracePeriod", s.GracePeriod.String(), "0s to %s", MaxGracePeriod)
+	}
+	if s.Strategy != nil {
+		errs = append(errs, s.Strategy.Validate(field+".strategy")...)
 	}
 	errs = append(errs, ValidateLabels(field+".nodeSelector", s.NodeSelector)...)
 	errs = append(errs, s.Priority.Validate(field+".priority")...)

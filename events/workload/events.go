@@ -69,4 +69,5 @@ func Register(r *events.Registry) {
 	events.Register[ApplyV1](r)
 	events.Register[ScaleV1](r)
 	events.Register[DeleteV1](r)
+	registerRollout(r)
 }
