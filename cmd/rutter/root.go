@@ -74,7 +74,7 @@ what you see now is folded from it, and so is every moment of the past.
 			root.AddCommand(command)
 		}
 	}
-	group(groupChange, newApplyCommand(c), newRunCommand(c), newScaleCommand(c), newStopCommand(c), newDeleteCommand(c), newRestoreCommand(c),
+	group(groupChange, newApplyCommand(c), newRunCommand(c), newScaleCommand(c), newRolloutCommand(c), newRestartCommand(c), newStopCommand(c), newDeleteCommand(c), newRestoreCommand(c),
 		newUndoCommand(c), newCordonCommand(c), newUncordonCommand(c), newDrainCommand(c), newTaintCommand(c), newLabelCommand(c))
 	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newStatsCommand(c), newVersionCommand(c))
 	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newDiffCommand(c),
@@ -83,7 +83,7 @@ what you see now is folded from it, and so is every moment of the past.
 		"get": c.complete(workloads, instances, nodes, operations), "describe": c.complete(workloads, instances, nodes),
 		"history": c.complete(workloads, instances, nodes), "why": c.complete(workloads, instances, nodes),
 		"restore": c.complete(workloads), "undo": c.complete(operations), "scale": c.complete(workloads), "delete": c.complete(workloads),
-		"stop": c.complete(instances), "cordon": c.complete(nodes), "uncordon": c.complete(nodes), "drain": c.complete(nodes),
+		"restart": c.complete(workloads), "stop": c.complete(instances), "cordon": c.complete(nodes), "uncordon": c.complete(nodes), "drain": c.complete(nodes),
 		"taint": c.complete(nodes), "label": c.complete(nodes),
 		"logs": c.complete(instances, workloads), "exec": c.complete(instances, workloads), "stats": c.complete(instances, workloads),
 	}

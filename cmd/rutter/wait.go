@@ -31,6 +31,10 @@ func (c *cli) awaitReady(ctx context.Context, gateway *client.Client, result api
 			return false, err
 		}
 		status = now.Status
+		if r := status.Rollout; r != nil && r.From == revision && r.Revision == status.Revision && status.Revision < revision {
+			return false, fmt.Errorf("workload %s was rolled back to revision %d (by %s): `rutter why workload/%s%s` tells what was in the way",
+				name, status.Revision, status.Changed.Actor, name, inNamespace(w.Metadata.Namespace))
+		}
 		if status.Revision != revision {
 			return false, fmt.Errorf("workload %s has moved on to revision %d (by %s) while this waited for revision %d", name, status.Revision, status.Changed.Actor, revision)
 		}
@@ -38,6 +42,9 @@ func (c *cli) awaitReady(ctx context.Context, gateway *client.Client, result api
 			return false, fmt.Errorf("workload %s is being deleted (by %s)", name, status.Changed.Actor)
 		}
 		show.tell(readyLine(name, status))
+		if r := status.Rollout; r != nil && r.Revision == revision && (r.State == api.RolloutWaiting || r.State == api.RolloutPaused) {
+			return true, nil // it is somebody's turn to say how it goes on
+		}
 		return status.State == api.WorkloadReady, nil
 	}
 	err := gateway.Await(ctx, client.Filter{Namespace: w.Metadata.Namespace, Workload: name}, check)
@@ -45,6 +52,13 @@ func (c *cli) awaitReady(ctx context.Context, gateway *client.Client, result api
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		return fmt.Errorf("workload %s is not ready after %s: %s\nit goes on trying; see `rutter describe workload/%s%s`",
 			name, timeout, readyLine(name, status), name, inNamespace(w.Metadata.Namespace))
+	}
+	if r := status.Rollout; err == nil && status.State != api.WorkloadReady && r != nil && r.State == api.RolloutWaiting {
+		fmt.Fprintf(c.out, "workload/%s: the canary of revision %d is ready: %d of %d instances; `rutter rollout promote` or `abort` workload/%s%s\n",
+			name, revision, status.Ready, status.Wished, name, inNamespace(w.Metadata.Namespace))
+		return nil
+	} else if err == nil && status.State != api.WorkloadReady && r != nil && r.State == api.RolloutPaused {
+		return fmt.Errorf("the roll-out of workload %s is paused: %s", name, r.Message)
 	}
 	if err == nil {
 		fmt.Fprintf(c.out, "workload/%s is ready: %d of %d instances\n", name, status.Ready, status.Wished)

@@ -38,6 +38,7 @@ type WorkloadStatus struct {
 	Ready     int                `json:"ready" description:"of them at the newest revision and ready"`
 	Phases    map[spec.Phase]int `json:"phases,omitempty" description:"instances by phase"`
 	Created   time.Time          `json:"created"`
+	Rollout   *RolloutStatus     `json:"rollout,omitempty" description:"the last one; absent: there was none yet"`
 	Changed   Mark               `json:"changed" description:"the last event of the workload itself"`
 }
 

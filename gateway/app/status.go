@@ -12,6 +12,7 @@ import (
 func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadStatus {
 	s := api.WorkloadStatus{
 		Revision: w.Revision, Wished: w.Replicas(), Created: w.Created, Changed: markOf(w.Changed), Phases: map[spec.Phase]int{},
+		Rollout: rolloutOf(w),
 	}
 	stopping, trouble, waiting := 0, "", ""
 	for i := range view.InstancesOf(w.Namespace, w.Name) {
@@ -41,6 +42,10 @@ func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadSt
 		s.State, s.Message = api.WorkloadDeleting, count(s.Instances, "instance is still there", "instances are still there")
 	case s.Ready == s.Wished && s.Instances == s.Wished:
 		s.State = api.WorkloadReady
+	case w.InRollout() != nil && w.InRollout().Waits:
+		s.State, s.Message = api.WorkloadProgressing, fmt.Sprintf("the canary of revision %d waits to be promoted or aborted", w.Revision)
+	case w.InRollout() != nil && w.InRollout().Paused:
+		s.State, s.Message = api.WorkloadDegraded, fmt.Sprintf("the roll-out of revision %d is paused: %s", w.Revision, w.InRollout().Message)
 	case trouble != "":
 		s.State, s.Message = api.WorkloadDegraded, trouble
 	default:

@@ -174,8 +174,8 @@ func (s *story) causes(e events.Event) (causes []events.Event) {
 	case instance.RequestedV1:
 		// Whatever set it off, what it is to run was said by the workload.
 		add(s.lastOf(e.Sequence+events.MaxBatch, func(o events.Event) bool {
-			applied, ok := o.Data.(workload.AppliedV1)
-			return ok && subjectOf(o).workloadKey() == a.workloadKey() && applied.Revision == data.Revision
+			revision, ok := revisionIn(o)
+			return ok && subjectOf(o).workloadKey() == a.workloadKey() && revision == data.Revision
 		}))
 	case ledger.AssignedV2:
 		add(s.lastOf(e.Sequence, mine(isA[instance.RequestedV1])))
@@ -190,6 +190,17 @@ func (s *story) causes(e events.Event) (causes []events.Event) {
 		}
 	}
 	return causes
+}
+
+// revisionIn is the revision that an event gave a workload.
+func revisionIn(e events.Event) (int, bool) {
+	switch data := e.Data.(type) {
+	case workload.AppliedV1:
+		return data.Revision, true
+	case workload.RestartedV1:
+		return data.Revision, true
+	}
+	return 0, false
 }
 
 func isA[P events.Payload](e events.Event) bool {

@@ -1,10 +1,14 @@
 package gatewaytest
 
 import (
+	"fmt"
+
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/command"
 	"github.com/rutter-run/rutter/events/instance"
 	"github.com/rutter-run/rutter/events/node"
+	"github.com/rutter-run/rutter/events/workload"
+	"github.com/rutter-run/rutter/projections"
 )
 
 // decideNode answers a command as node-health would, as far as these tests need it. A node that is drained is empty once the test says so.
@@ -50,4 +54,25 @@ func (r *Rig) stopped(c events.Command, data instance.StopV1) {
 	default:
 		r.record(c, events.InstanceSubject(k), []events.Payload{instance.StopRequestedV1{Cause: instance.CauseByHand}}, "", "")
 	}
+}
+
+// rolledOut answers what is asked of a roll-out.
+func rolledOut(w *projections.Workload, data workload.RolloutV1) (what []events.Payload, code command.Code, message string) {
+	switch data.Action {
+	case workload.ActionPause:
+		what = append(what, workload.RolloutPausedV1{Revision: w.Revision})
+	case workload.ActionResume:
+		what = append(what, workload.RolloutResumedV1{Revision: w.Revision})
+	case workload.ActionPromote:
+		what = append(what, workload.RolloutPromotedV1{Revision: w.Revision})
+	case workload.ActionRestart:
+		what = append(what, workload.RestartedV1{Revision: w.Newest + 1})
+	default:
+		old, ok := w.Remembered(data.Revision)
+		if !ok {
+			return nil, command.CodeNotFound, fmt.Sprintf("the workload remembers no revision %d", data.Revision)
+		}
+		what = append(what, workload.RolledBackV1{From: w.Revision, Revision: old.Number, Workload: old.Document})
+	}
+	return what, "", ""
 }

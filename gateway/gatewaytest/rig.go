@@ -159,6 +159,12 @@ func (r *Rig) decide(d events.Delivery) {
 			}
 			what = said(workload.AppliedV1{Revision: revision, Workload: data.Workload})
 		}
+	case workload.RolloutV1:
+		if !ok {
+			code, message = command.CodeNotFound, "there is no workload "+name+" in namespace "+namespace
+		} else {
+			what, code, message = rolledOut(w, data)
+		}
 	case workload.ScaleV1:
 		if data.IfSequence != 0 && ok && data.IfSequence != w.Changed.Sequence {
 			code, message = command.CodeConflict, "the workload was changed since"

@@ -13,6 +13,7 @@ import (
 	"github.com/swaggest/openapi-go/openapi31"
 
 	"github.com/rutter-run/rutter/events/spec"
+	"github.com/rutter-run/rutter/events/workload"
 	"github.com/rutter-run/rutter/gateway/api"
 )
 
@@ -40,7 +41,12 @@ var enums = map[reflect.Type][]any{
 	reflect.TypeFor[spec.WorkloadType]():   {spec.Service},
 	reflect.TypeFor[spec.RestartPolicy]():  {spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever},
 	reflect.TypeFor[spec.TaintEffect]():    {spec.NoSchedule, spec.PreferNoSchedule, spec.NoExecute},
-	reflect.TypeFor[spec.OnPartition]():    {spec.PartitionKeep, spec.PartitionStop},
+	reflect.TypeFor[spec.StrategyType]():   {spec.Rolling, spec.Recreate, spec.Canary},
+	reflect.TypeFor[spec.OnFailure]():      {spec.FailureRollback, spec.FailurePause},
+	reflect.TypeFor[workload.RolloutAction](): {
+		workload.ActionPause, workload.ActionResume, workload.ActionPromote, workload.ActionAbort, workload.ActionUndo, workload.ActionRestart,
+	},
+	reflect.TypeFor[spec.OnPartition](): {spec.PartitionKeep, spec.PartitionStop},
 	reflect.TypeFor[spec.Phase](): {
 		spec.PhasePending, spec.PhasePlaced, spec.PhasePulling, spec.PhaseStarting, spec.PhaseRunning, spec.PhaseReady, spec.PhaseUnhealthy,
 		spec.PhaseCrashLoopBackOff, spec.PhaseTerminating, spec.PhaseSucceeded, spec.PhaseFailed, spec.PhaseLost,
@@ -68,6 +74,8 @@ func endpoints() []endpoint {
 		{"PUT", wl + "/{name}", "putWorkload", "Apply a workload; the body is JSON or YAML", "workloads", putWorkload{}, changed, false},
 		{"DELETE", wl + "/{name}", "deleteWorkload", "Delete a workload; its instances stop first", "workloads", deleteWorkload{}, changed, false},
 		{"POST", wl + "/{name}/scale", "scaleWorkload", "Set the number of replicas", "workloads", scaleWorkload{}, changed, false},
+		{"POST", wl + "/{name}/rollout", "rolloutWorkload", "Pause, resume, promote, abort or undo a roll-out, or restart all instances", "workloads", rolloutWorkload{}, changed, false},
+		{"GET", wl + "/{name}/revisions", "listRevisions", "The revisions that one can go back to, oldest first", "workloads", getNamed{}, ok(api.List[api.Revision]{}), false},
 		{"GET", wl + "/{name}/history", "getWorkloadHistory", "All that ever happened to a workload and its instances", "log", history{}, page, false},
 		{"GET", wl + "/{name}/why", "getWorkloadWhy", "What its present state came from", "log", getNamed{}, ok(api.Why{}), false},
 
@@ -120,7 +128,7 @@ func describe(router chi.Router, version string) ([]byte, error) {
 		"Every change is a command that some service decides on; its outcome is an event in the log. Errors are application/problem+json (RFC 9457).")
 	r.SpecEns().SetHTTPBearerTokenSecurity("token", "", "a token of the gateway's tokens file")
 	// These types read and write themselves as strings.
-	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.ImageRef{}} {
+	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.Portion(""), spec.ImageRef{}} {
 		r.AddTypeMapping(v, "")
 	}
 	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(definitionName),

@@ -107,6 +107,12 @@ type (
 		conditional
 		api.Scale
 	}
+	rolloutWorkload struct {
+		inNamespace
+		named
+		keyed
+		api.RolloutAction
+	}
 	deleteWorkload struct {
 		inNamespace
 		named

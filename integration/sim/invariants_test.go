@@ -126,7 +126,7 @@ func violations(view *projections.Cluster) (broken []string) {
 // besides reports whether an instance may run beside the one whose place it takes: until it is ready.
 func besides(i *projections.Instance) bool {
 	switch i.Cause {
-	case instance.CauseDrained, instance.CauseFailed, instance.CauseNodeLost:
+	case instance.CauseDrained, instance.CauseFailed, instance.CauseNodeLost, instance.CauseRolledOut:
 		return i.Spec.OnPartition != spec.PartitionStop
 	}
 	return false

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -139,21 +140,23 @@ func unrest(view *projections.Cluster, now time.Time) (problems []string) {
 		}
 	}
 	for w := range view.Workloads() {
-		ready, explained, left := 0, 0, 0
+		ready, explained, left := map[int]bool{}, map[int]bool{}, 0
 		for i := range view.InstancesOf(w.Namespace, w.Name) {
 			switch {
 			case i.Retired:
 			case i.Phase == spec.PhaseReady && i.Wished():
-				ready++
+				ready[i.Slot] = true
 			case i.Phase == spec.PhasePending && i.Unplaceable != nil && i.Wished():
-				explained++
+				explained[i.Slot] = true
 			default:
 				left++
 				say("at quiet %s is %s (%s)", i.Key, i.Phase, i.Reason)
 			}
 		}
-		if ready+explained != w.Replicas() || left > 0 {
-			say("at quiet %s/%s has %d ready, %d explained and %d other instances, and wants %d", w.Namespace, w.Name, ready, explained, left, w.Replicas())
+		// A successor may wait for room while the one before it serves.
+		maps.Copy(explained, ready)
+		if len(explained) != w.Replicas() || left > 0 {
+			say("at quiet %s/%s has %d slots ready, %d of %d ready or explained, and %d other instances", w.Namespace, w.Name, len(ready), len(explained), w.Replicas(), left)
 		}
 		if w.Deleting && !w.Deleted {
 			say("at quiet %s/%s is still being deleted", w.Namespace, w.Name)

@@ -267,8 +267,10 @@ func (w *world) people(ctx context.Context, rng *rand.Rand) {
 		switch rng.IntN(10) {
 		case 0:
 			c.Data = workload.DeleteV1{}
-		case 1, 2, 3:
+		case 1, 2:
 			c.Data = workload.ScaleV1{Replicas: rng.IntN(6)}
+		case 3:
+			c.Data = workload.RolloutV1{Action: workload.RolloutActions[rng.IntN(len(workload.RolloutActions))]}
 		default:
 			c.Data = workload.ApplyV1{Workload: document(name, rng)}
 		}
@@ -339,6 +341,17 @@ func document(name string, rng *rand.Rand) spec.Workload {
 		APIVersion: spec.APIVersion, Kind: spec.KindWorkload, Metadata: spec.Metadata{Name: name, Namespace: "default"},
 		Spec: spec.WorkloadSpec{Replicas: &replicas, Containers: []spec.Container{c}, RestartPolicy: spec.RestartNever, Priority: priority},
 	}
+	w.Spec.Strategy = strategies[rng.IntN(len(strategies))]
+	if w.Spec.Strategy != nil {
+		own := *w.Spec.Strategy
+		w.Spec.Strategy = &own
+	}
 	w.Default()
 	return w
+}
+
+// strategies are what workloads are rolled out by. None pauses by itself or waits for somebody: at quiet all has to be over.
+var strategies = []*spec.Strategy{
+	nil, {MaxUnavailable: "2"}, {MaxSurge: "1"}, {MaxSurge: "50%", MaxUnavailable: "25%"}, {Type: spec.Recreate},
+	{MaxSurge: "2", ProgressDeadline: spec.Duration(30 * time.Second)}, {Type: spec.Canary, MaxSurge: "1", ProgressDeadline: spec.Duration(time.Minute)},
 }

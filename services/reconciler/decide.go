@@ -22,7 +22,7 @@ func Decide(view *projections.Cluster, c events.Command, now time.Time) decider.
 		command: c, namespace: namespace, name: name, author: author(now), subject: events.WorkloadSubject(namespace, name),
 	}
 	if w, ok := view.Workload(namespace, name); ok {
-		d.revision = w.Revision
+		d.revision = w.Newest
 		if !w.Deleted {
 			d.old = w
 		}
@@ -34,10 +34,12 @@ func Decide(view *projections.Cluster, c events.Command, now time.Time) decider.
 		return d.scale(data)
 	case workload.DeleteV1:
 		return d.delete(data)
+	case workload.RolloutV1:
+		return d.rollout(data)
 	case instance.StopV1:
 		return d.stop(view, data)
 	default:
-		return decider.Reject(command.CodeInvalid, "the reconciler does not handle %s; want apply, scale, restart or delete of a workload, or stop of an instance", c.Type)
+		return decider.Reject(command.CodeInvalid, "the reconciler does not handle %s; want apply, scale, roll-out or delete of a workload, or stop of an instance", c.Type)
 	}
 }
 
@@ -72,9 +74,9 @@ func (d decision) apply(data workload.ApplyV1) decider.Decision {
 	case same(withReplicas(d.old.Document, wished.Spec.Replicas), wished):
 		return d.accept(workload.ScaledV1{From: d.old.Replicas(), Replicas: *wished.Spec.Replicas})
 	}
-	revision := d.revision
+	revision := d.old.Revision
 	if !sameInstances(d.old.Document, wished) {
-		revision++
+		revision = d.revision + 1
 	}
 	return d.accept(workload.AppliedV1{Revision: revision, Workload: wished})
 }
@@ -119,20 +121,8 @@ func (d decision) stop(view *projections.Cluster, data instance.StopV1) decider.
 		return decider.Accept()
 	}
 	return decider.Accept(d.author.Say(decider.Caused(d.command), events.InstanceSubject(k), 0, instance.StopRequestedV1{
-		Cause: instance.CauseByHand, Message: byHand(d.command), Grace: i.Spec.GracePeriod,
+		Cause: instance.CauseByHand, Message: d.by("revoked by hand"), Grace: i.Spec.GracePeriod,
 	}))
-}
-
-// byHand says who took an instance out, and why.
-func byHand(c events.Command) string {
-	message := "revoked by hand"
-	if c.Actor != "" {
-		message += " by " + c.Actor
-	}
-	if c.Reason != "" {
-		message += ": " + c.Reason
-	}
-	return message
 }
 
 func (d decision) accept(data events.Payload) decider.Decision {

@@ -14,6 +14,10 @@ const (
 	kindStopRequested
 	kindRetired
 	kindDeleted
+	kindRolloutStarted
+	kindRolloutCompleted
+	kindRolloutPaused
+	kindRolledBack
 )
 
 var deleted = workload.DeletedV1{}

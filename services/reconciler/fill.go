@@ -20,7 +20,7 @@ func (p *pass) fill(s *slot) {
 	case s.serving != nil:
 		p.succeed(s)
 	case i == nil:
-		p.request(s, nil, p.workload.Revision)
+		p.request(s, nil, p.revisionForNew())
 	case i.End != nil && i.Wished():
 		p.replaceEnded(s, i)
 	case i.Wished() && i.NodeLost:
@@ -88,9 +88,10 @@ func (p *pass) replaceEnded(s *slot, i *projections.Instance) {
 
 // request asks for the next attempt at a slot. before is the instance that held it, nil where none is remembered.
 func (p *pass) request(s *slot, before *projections.Instance, revision int) {
-	data := instance.RequestedV1{Revision: revision, Spec: p.workload.Document.Instance()}
-	if before != nil && revision != p.workload.Revision {
-		data.Spec = before.Spec
+	data := instance.RequestedV1{Revision: revision, Spec: p.specOf(revision, before)}
+	if revision == p.workload.Revision && p.recreates() && p.outdated > 0 {
+		p.hold(s.number, noTime, "revision %d waits for %d instances of the one before to stop", revision, p.outdated)
+		return
 	}
 	var mark projections.Mark
 	var succeeds bool
@@ -99,7 +100,7 @@ func (p *pass) request(s *slot, before *projections.Instance, revision int) {
 		data.Replaces = before.Key.Name
 	}
 	if revision == p.workload.Revision {
-		p.busy++
+		p.busy, p.trying = p.busy+1, p.trying+1
 	}
 	p.ask(s, mark, data)
 }

@@ -27,6 +27,12 @@ func TestASlotHasAtMostOneInstanceAndARollOutTouchesOneAtATime(t *testing.T) {
 		for _, n := range []string{"n1", "n2"} {
 			s.Node(n, large, nil)
 		}
+		s.strategy = rapid.SampledFrom([]*spec.Strategy{
+			nil, {MaxUnavailable: "1"}, {MaxUnavailable: "2"}, {MaxUnavailable: "50%"}, {MaxSurge: "1"}, {MaxSurge: "50%", MaxUnavailable: "25%"},
+			{Type: spec.Canary, Canary: "40%", MaxSurge: "1"}, {Type: spec.Canary, MaxUnavailable: "2", ProgressDeadline: spec.Duration(2 * time.Minute)},
+			{Type: spec.Recreate}, {MaxSurge: "2", ProgressDeadline: spec.Duration(time.Minute)},
+			{MaxUnavailable: "1", ProgressDeadline: spec.Duration(time.Minute), OnFailure: spec.FailurePause},
+		}).Draw(t, "strategy")
 		for range rapid.IntRange(5, 40).Draw(t, "steps") {
 			s.happen(t)
 			limit := rapid.SampledFrom([]int{2, 3, 5, events.MaxBatch}).Draw(t, "limit")
@@ -39,8 +45,9 @@ func TestASlotHasAtMostOneInstanceAndARollOutTouchesOneAtATime(t *testing.T) {
 				if err := s.Commit(plan.Batch); err != nil {
 					t.Fatal(err)
 				}
-				checkRollOut(t, s, view, plan.Batch, 1)
-				checkSlots(t, s.View())
+				checkRollOut(t, s, view, plan.Batch)
+				checkSlots(t, s)
+				checkSurge(t, s, view)
 				if !plan.More {
 					break
 				}
@@ -59,18 +66,70 @@ func TestASlotHasAtMostOneInstanceAndARollOutTouchesOneAtATime(t *testing.T) {
 }
 
 // checkSlots: a slot is held by one instance, or by one and the successor that is to take its place once it is ready.
-func checkSlots(t *rapid.T, view *projections.Cluster) {
+func checkSlots(t *rapid.T, s *theatre) {
+	view := s.View()
 	for slot, names := range live(view) {
 		if len(names) == 1 {
 			continue
 		}
-		s, _ := view.Slot("default", "web", slot)
-		newest, _ := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: s.Instance})
+		h, _ := view.Slot("default", "web", slot)
+		newest, _ := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: h.Instance})
 		for _, name := range names {
 			i, _ := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: name})
 			n, _ := view.Node(i.Node)
-			if len(names) > 2 || !slices.Contains(names, newest.Key.Name) || (i != newest && !i.NodeLost && newest.Cause != instance.CauseDrained && newest.Cause != instance.CauseFailed && n.Drain == nil) {
-				t.Fatalf("slot %d is held by %v", slot, names)
+			if len(names) > 2 || !slices.Contains(names, newest.Key.Name) || (i != newest && !i.NodeLost && newest.Cause != instance.CauseDrained && newest.Cause != instance.CauseFailed && newest.Cause != instance.CauseRolledOut && newest.Cause != instance.CauseNodeLost && (n == nil || n.Drain == nil)) {
+				t.Fatalf("slot %d is held by %v\n%s", slot, names, lines(s.Events))
+			}
+		}
+	}
+}
+
+// checkSurge: no plan adds a second instance to a slot for the sake of a roll-out beyond those that there may be too many, nor lets more
+// slots try a canary than it has, nor starts a new one beside an old one where all are to be recreated.
+func checkSurge(t *rapid.T, s *theatre, before *projections.Cluster) {
+	view := s.View()
+	w, ok := view.Workload("default", "web")
+	if !ok || w.Document.Spec.Strategy == nil {
+		return
+	}
+	count := func(view *projections.Cluster) (pairs, trying, touched int) {
+		held, stopping := 0, 0
+		for slot := range view.Slots("default", "web") {
+			i, ok := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: slot.Instance})
+			switch names := live(view)[slot.Number]; {
+			case !ok:
+			case len(names) > 1 && i.Cause == instance.CauseRolledOut:
+				pairs++
+				trying++
+			case i.Wished() && i.Revision == w.Revision:
+				trying++
+			case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && len(names) == 0:
+				stopping++
+			}
+			if ok && (i.Wished() || len(live(view)[slot.Number]) > 0) {
+				held++
+			}
+			if ok && (i.Revision == w.Revision || i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut) {
+				touched++
+			}
+		}
+		trying += min(stopping, max(0, w.Replicas()-held)) // the others were given up since
+		return pairs, trying, touched
+	}
+	pairs, trying, touched := count(view)
+	was, tried, touchedBefore := count(before)
+	st := w.Document.Spec.Strategy
+	if most := st.MaxSurge.Of(w.Replicas(), true); pairs > was && pairs > most {
+		t.Fatalf("%d slots have two instances, and %d may\n%s", pairs, most, lines(s.Events))
+	}
+	r := w.InRollout()
+	if most := max(1, st.Canary.Of(w.Replicas(), true)); st.Type == spec.Canary && r != nil && !r.Promoted && w.Revision != w.Good && trying > tried && trying > most {
+		t.Fatalf("%d slots try revision %d, and %d may\n%s", trying, w.Revision, most, lines(s.Events))
+	}
+	if r != nil && r.Paused && touched > touchedBefore {
+		if old, _ := before.Workload("default", "web"); old.InRollout() != nil && old.InRollout().Paused {
+			if _, remembered := w.Remembered(r.From); remembered {
+				t.Fatalf("a paused roll-out goes on\n%s", lines(s.Events))
 			}
 		}
 	}
@@ -78,7 +137,7 @@ func checkSlots(t *rapid.T, view *projections.Cluster) {
 
 // checkRollOut: when a batch stops instances for the sake of a roll-out, then no more slots are on the way to the new revision than may be
 // missing, and when one of them was ready, then enough are left that are.
-func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch events.Batch, unavailable int) {
+func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch events.Batch) {
 	after := s.View()
 	touched, wasReady := 0, false
 	for _, w := range batch {
@@ -87,31 +146,43 @@ func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch eve
 			if !ok || stop.Cause != instance.CauseRolledOut {
 				continue
 			}
-			i, known := before.Instance(e.Subject.Instance())
-			if slot, _ := after.Slot("default", "web", i.Slot); slot.Instance != i.Key.Name {
+			was, known := before.Instance(e.Subject.Instance())
+			i, _ := after.Instance(e.Subject.Instance())
+			if slot, _ := after.Slot("default", "web", i.Slot); slot.Instance != i.Key.Name || len(live(after)[i.Slot]) > 0 {
 				continue // its successor is there, or it is one that is given up
 			}
 			touched++
-			wasReady = wasReady || known && i.Phase == spec.PhaseReady
+			wasReady = wasReady || known && was.Phase == spec.PhaseReady
 		}
 	}
 	if touched == 0 {
 		return
 	}
 	w, _ := after.Workload("default", "web")
+	unavailable := 1
+	if st := w.Document.Spec.Strategy; st != nil {
+		if unavailable = st.MaxUnavailable.Of(w.Replicas(), false); st.Type == spec.Recreate {
+			unavailable = w.Replicas()
+		} else if unavailable+st.MaxSurge.Of(w.Replicas(), true) == 0 {
+			unavailable = 1
+		}
+	}
 	onTheWay, available, held, stopping := 0, 0, 0, 0
 	for slot := range after.Slots("default", "web") {
 		i, ok := after.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: slot.Instance})
-		if ok && i.Wished() {
+		if ok && (i.Wished() || len(live(after)[slot.Number]) > 0) {
 			held++
 		}
 		switch {
 		case !ok:
-		case i.Wished() && i.Phase == spec.PhaseReady:
+		case i.Wished() && i.Phase == spec.PhaseReady, slices.ContainsFunc(live(after)[slot.Number], func(name string) bool {
+			other, _ := after.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: name})
+			return other.Phase == spec.PhaseReady
+		}):
 			available++
 		case i.Wished() && i.Revision == w.Revision && len(live(after)[slot.Number]) < 2:
 			onTheWay++
-		case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut:
+		case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && len(live(after)[slot.Number]) == 0:
 			stopping++
 		}
 	}
@@ -129,7 +200,7 @@ func (s *theatre) happen(t *rapid.T) {
 			some = append(some, i)
 		}
 	}
-	choice := rapid.IntRange(0, 11).Draw(t, "happening")
+	choice := rapid.IntRange(0, 12).Draw(t, "happening")
 	if choice >= 4 && choice <= 9 && len(some) == 0 {
 		choice = 0
 	}
@@ -142,7 +213,15 @@ func (s *theatre) happen(t *rapid.T) {
 	alive := i != nil && i.Placed() && i.End == nil && !i.NodeLost
 	switch choice {
 	case 0, 1:
-		s.command(workload.ApplyV1{Workload: projectionstest.Document("web", rapid.IntRange(0, 5).Draw(t, "replicas"), projectionstest.Tag(rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "tag")))})
+		s.command(workload.ApplyV1{Workload: projectionstest.Document("web", rapid.IntRange(0, 5).Draw(t, "replicas"),
+			projectionstest.Tag(rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "tag")), func(w *spec.Workload) {
+				if s.strategy != nil {
+					own := *s.strategy
+					w.Spec.Strategy = &own
+				}
+			})})
+	case 12:
+		s.command(workload.RolloutV1{Action: rapid.SampledFrom(workload.RolloutActions).Draw(t, "action"), Revision: rapid.IntRange(0, 3).Draw(t, "revision")})
 	case 2:
 		s.command(workload.ScaleV1{Replicas: rapid.IntRange(0, 5).Draw(t, "replicas")})
 	case 3:

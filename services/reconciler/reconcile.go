@@ -69,10 +69,13 @@ type pass struct {
 	victims   map[int]string // slots that are given up, and what spoke for each
 	alive     int            // instances that are not retired
 	limits    limits
-	available int            // slots with a ready instance
-	surging   int            // slots whose successor is on its way while the holder goes on
-	busy      int            // slots on their way to the present revision, see rolling
-	moved     map[string]int // by node that is drained, see moving
+	available int                  // slots with a ready instance
+	surging   int                  // slots whose successor is on its way while the holder goes on
+	busy      int                  // slots on their way to the present revision, see rolling
+	trying    int                  // slots that are at the present revision or on their way there
+	outdated  int                  // instances of other revisions that may still run
+	roll      *projections.Rollout // the roll-out that is going on; nil: none is
+	moved     map[string]int       // by node that is drained, see moving
 
 	events []events.Event
 	cut    bool // the room was too small
@@ -85,13 +88,13 @@ const maxNotes = 20
 
 func (p *pass) run() {
 	w := p.workload
-	p.limits = limitsOf(w)
 	p.survey()
 	if p.alive > 0 {
 		for i := range p.view.InstancesOf(w.Namespace, w.Name) {
 			p.dismiss(i)
 		}
 	}
+	p.progress()
 	for _, s := range p.slots {
 		p.fill(s)
 	}
@@ -115,8 +118,8 @@ func (p *pass) say(cause projections.Mark, subject events.Subject, kind int, dat
 
 // hold notes what is not done now.
 func (p *pass) hold(slot int, until time.Time, why string, args ...any) {
-	if !until.IsZero() && (p.wakeAt.IsZero() || until.Before(p.wakeAt)) {
-		p.wakeAt = until
+	if !until.IsZero() {
+		p.wake(until)
 	}
 	if len(p.notes) < maxNotes {
 		about := fmt.Sprintf("%s/%s slot %d", p.workload.Namespace, p.workload.Name, slot)

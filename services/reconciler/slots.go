@@ -49,6 +49,7 @@ func (p *pass) survey() {
 	for i := range p.view.InstancesOf(w.Namespace, w.Name) {
 		if !i.Retired {
 			p.alive++
+			p.outdated += truth(i.Revision != w.Revision && i.Placed() && i.End == nil && !i.NodeLost)
 		}
 		s := known[i.Slot]
 		if s == nil {
@@ -64,7 +65,10 @@ func (p *pass) survey() {
 		}
 	}
 	p.choose(known)
+	p.begin()
+	p.limits = p.limitsOf(len(p.slots))
 	for _, s := range p.slots {
+		p.trying += truth(p.tries(s))
 		if s.available() {
 			p.available++
 		}
