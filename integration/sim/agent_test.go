@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,9 @@ type run struct {
 	failAt     time.Time // zero: it never fails
 	stopAt     time.Time // zero: not revoked
 	rejects    bool
-	incomplete events.Event // a report whose outcome is not known
+	fate       []events.Payload // what is reported once it ran for a moment, in place of its running for ever
+	last       string           // id of the last report
+	incomplete events.Event     // a report whose outcome is not known
 }
 
 func newAgent(w *world, name string, capacity spec.Resources, seed uint64) *agent {
@@ -125,6 +128,11 @@ func (a *agent) apply(e events.Event) {
 		}
 		a.seen = data.Generation
 		r := &run{assigned: e, data: data, reports: a.disk * 1000, startAt: now.Add(a.jitter(400 * time.Millisecond))}
+		if r.fate = a.world.fates[data.Instance.Name]; r.fate != nil {
+			if _, r.rejects = r.fate[0].(report.RejectedV1); !r.rejects {
+				r.failAt = r.startAt.Add(a.jitter(2 * time.Second))
+			}
+		}
 		if a.world.troubled.Load() {
 			r.rejects = a.rng.IntN(40) == 0
 			if a.rng.IntN(6) == 0 {
@@ -154,6 +162,8 @@ func (a *agent) step(ctx context.Context, r *run, now time.Time) (at time.Time, 
 		return r.startAt, true
 	case !r.up && a.ended(ctx, r):
 		r.over = true // before the disk was lost
+	case !r.up && r.rejects && r.fate != nil:
+		a.report(ctx, r, r.fate[0])
 	case !r.up && r.rejects:
 		a.report(ctx, r, report.RejectedV1{Reason: "BadImage", Message: "simulated"})
 	case !r.up:
@@ -165,7 +175,12 @@ func (a *agent) step(ctx context.Context, r *run, now time.Time) (at time.Time, 
 	case !r.failAt.IsZero() && !now.Before(r.failAt):
 		a.world.stops(a.name, r.data.Instance)
 		r.up = false
-		a.report(ctx, r, report.StoppedV1{Outcome: report.OutcomeFailed, Message: "simulated"})
+		for _, data := range r.fate {
+			a.report(ctx, r, data)
+		}
+		if r.fate == nil {
+			a.report(ctx, r, report.StoppedV1{Outcome: report.OutcomeFailed, Message: "simulated"})
+		}
 	case !r.failAt.IsZero():
 		return r.failAt, true
 	default:
@@ -191,9 +206,12 @@ func (a *agent) ended(ctx context.Context, r *run) bool {
 func (a *agent) report(ctx context.Context, r *run, data events.Payload) {
 	r.reports++
 	subject := events.ReportSubject(a.name, r.data.Instance)
+	// Each report follows from the one before, as a real agent has it.
+	cause := cmp.Or(r.last, r.assigned.ID)
+	r.last = events.DeriveID(r.assigned.ID, subject, r.reports)
 	a.send(ctx, r, events.Event{
-		ID: events.DeriveID(r.assigned.ID, subject, r.reports), Type: data.WireType(), Source: "/rutter/agent/" + a.name, Subject: subject,
-		Time: time.Now(), Correlation: r.assigned.Correlation, Causation: r.assigned.ID, Actor: r.assigned.Actor, Data: data,
+		ID: r.last, Type: data.WireType(), Source: "/rutter/agent/" + a.name, Subject: subject,
+		Time: time.Now(), Correlation: r.assigned.Correlation, Causation: cause, Actor: r.assigned.Actor, Data: data,
 	})
 }
 

@@ -40,6 +40,8 @@ type world struct {
 	rng      *rand.Rand // of the faults
 	running  map[string]map[events.InstanceKey]spec.InstanceSpec
 	problems []string
+
+	fates map[string][]events.Payload // by name of an instance: what its agent reports of it
 }
 
 // fault notes a broken promise.
