@@ -59,7 +59,8 @@ func run(ctx context.Context, binary string, keep bool) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		d.serveImages, d.startCluster, d.apply, d.call, d.loseNode, d.killScheduler, d.killReconciler, d.killNATS, d.returnNode, d.explain, d.replay,
+		d.serveImages, d.startCluster, d.apply, d.call, d.loseNode, d.explain, d.killScheduler, d.killReconciler, d.killNATS,
+		d.returnNode, d.lookBack, d.replay,
 	} {
 		if err := step(ctx); err != nil {
 			return err

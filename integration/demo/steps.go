@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type demo struct {
 	dead        *cluster.Node
 	replaced    string // name of an instance that the death of its node replaced
 	replacement string // of it
+	intact      uint64 // last event before a node died
 	results     []result
 }
 
@@ -211,6 +213,11 @@ func (d *demo) loseNode(ctx context.Context) error {
 		return fmt.Errorf("%s is on %s, which is no node of ours", victim.Name, victim.Node)
 	}
 	node := d.cluster.Nodes[i]
+	moment, err := d.api.Moment(ctx)
+	if err != nil {
+		return err
+	}
+	d.intact = moment.Sequence
 	d.say("%s dies: agent, shims and containers killed outright, %s among them", node.Name, victim.Name)
 	start := time.Now()
 	if err := node.Die(); err != nil {
@@ -228,7 +235,7 @@ func (d *demo) loseNode(ctx context.Context) error {
 	if i = slices.IndexFunc(now, func(i api.Instance) bool { return i.Replaces == d.replaced }); i < 0 {
 		return fmt.Errorf("no instance replaces %s", d.replaced)
 	}
-	d.replacement = now[i].Name // it may be gone by the time that it is asked about: the log knows it all the same
+	d.replacement = now[i].Name
 	if err := d.rutter(ctx, "get", "nodes"); err != nil {
 		return err
 	}
@@ -297,10 +304,19 @@ func (d *demo) returnNode(ctx context.Context) error {
 
 func (d *demo) explain(ctx context.Context) error {
 	d.say("why is there a %s?", d.replacement)
-	if err := d.rutter(ctx, "why", "instance/"+d.replacement); err != nil {
+	return d.rutter(ctx, "why", "instance/"+d.replacement)
+}
+
+func (d *demo) lookBack(ctx context.Context) error {
+	d.say("the cluster as it was before the node died, and what has changed since")
+	then := strconv.FormatUint(d.intact, 10)
+	if err := d.rutter(ctx, "get", "instances", "--at", then); err != nil {
 		return err
 	}
-	d.say("and what became of %s?", d.replaced)
+	if err := d.rutter(ctx, "diff", "--from", then); err != nil {
+		return err
+	}
+	d.say("what became of %s?", d.replaced)
 	return d.rutter(ctx, "history", "instance/"+d.replaced)
 }
 
