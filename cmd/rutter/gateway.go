@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -80,18 +81,6 @@ type gateway struct {
 }
 
 func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
-	config, err := f.tls()
-	if err != nil {
-		return nil, err
-	}
-	file := f.tokens
-	if file == "" {
-		file = filepath.Join(g.keys, tokensFile)
-	}
-	tokens, err := httpapi.LoadTokens(file)
-	if err != nil {
-		return nil, err
-	}
 	source := snapshot.Source{Log: g.client.Log(), Snapshots: g.client.Snapshots(), Logger: g.log}
 	follower := follow.New(g.client.Log(), follow.From(source.Newest))
 	a := app.New(app.Config{
@@ -99,7 +88,21 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 		Records: g.client.Log(), Vault: g.client.Vault(), Past: past.New(g.client.Log(), past.Snapshots(source), past.Live(follower.View)),
 		Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
 	})
-	api, err := httpapi.New(httpapi.Config{App: a, Tokens: tokens, Log: g.log, Metrics: metrics(), Version: version})
+	return f.serving(a, follower, cmp.Or(f.tokens, filepath.Join(g.keys, tokensFile)), httpapi.Config{Log: g.log})
+}
+
+// serving puts the HTTP API before use cases.
+func (f *gatewayFlags) serving(a *app.App, follower *follow.Follower, tokensFile string, c httpapi.Config) (*gateway, error) {
+	config, err := f.tls()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := httpapi.LoadTokens(tokensFile)
+	if err != nil {
+		return nil, err
+	}
+	c.App, c.Tokens, c.Metrics, c.Version = a, tokens, metrics(), version
+	api, err := httpapi.New(c)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +110,7 @@ func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	return &gateway{follower: follower, app: a, api: api, listener: listener, tls: config, log: g.log}, nil
+	return &gateway{follower: follower, app: a, api: api, listener: listener, tls: config, log: c.Log}, nil
 }
 
 func (g *gateway) run(ctx context.Context) error {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/archive"
+	"github.com/rutter-run/rutter/events/catalog"
+	"github.com/rutter-run/rutter/events/cloudevent"
 	"github.com/rutter-run/rutter/gateway/api"
 	"github.com/rutter-run/rutter/gateway/client"
 	"github.com/rutter-run/rutter/projections"
@@ -16,19 +20,29 @@ import (
 
 func newReplayCommand(c *cli) *cobra.Command {
 	var verify bool
+	var file, key string
 	command := &cobra.Command{
-		Use:   "replay --verify",
+		Use:   "replay --verify [--file FILE]",
 		Short: "Fold the whole log again in this process, and compare with the live gateway",
 		Long: `Read every event from the first one, fold them in this process, and compare the hash of the state with that of the live
-gateway at the same sequence. They are equal, or one of the two is wrong; then the exit code is 1.`,
-		Args: args(0, 0, "no argument"),
+gateway at the same sequence. They are equal, or one of the two is wrong; then the exit code is 1.
+
+With --file the events are an export's, which is verified first, and the gateway is asked for its state at the export's last event. Without --verify
+the hash of an export is only printed, which needs no gateway.`,
+		Example: "  rutter replay --verify\n  rutter replay --verify --file backup.rutter\n  rutter replay --file backup.rutter",
+		Args:    args(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file != "" {
+				return c.replayFile(cmd.Context(), file, key, verify)
+			}
 			if !verify {
 				return usagef("replay what for? want --verify")
 			}
 			return c.replay(cmd.Context())
 		},
 	}
+	command.Flags().StringVar(&file, "file", "", "fold the events of this export")
+	keyFlag(command, &key)
 	command.Flags().BoolVar(&verify, "verify", false, "compare with the live gateway")
 	return command
 }
@@ -52,8 +66,53 @@ func (c *cli) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	view := state.View()
-	took := time.Since(begin)
+	return c.compare(state.View(), live, time.Since(begin))
+}
+
+// replayFile folds an export.
+func (c *cli) replayFile(ctx context.Context, path, key string, verify bool) error {
+	verifier, err := c.auditKey(key)
+	if err != nil {
+		return err
+	}
+	begin := time.Now() // of the reading, which is no part of any state
+	state, decoder, options := projections.NewState(), cloudevent.NewDecoder(catalog.New()), archive.Options{Key: verifier}
+	options.Events = func(_ uint64, line []byte) error {
+		r, err := cloudevent.ParseLine(line)
+		if err != nil {
+			return err
+		}
+		e := decoder.Event(string(r.Subject), r.Header, r.Data)
+		e.Sequence, e.Recorded = r.Sequence, r.Recorded
+		state.Apply(e)
+		return nil
+	}
+	report, err := c.verifyExport(path, options)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if report.Header.First != 1 {
+		return fmt.Errorf("%s begins with event %d: a state is folded from event 1", path, report.Header.First)
+	}
+	fmt.Fprintln(c.out, vouched(report, options))
+	view, took := state.View(), time.Since(begin)
+	if !verify {
+		fmt.Fprintf(c.out, "replayed %d events in %s\nreplayed %s at sequence %d\n", view.Sequence(), took.Round(time.Millisecond), view.Hash(), view.Sequence())
+		return nil
+	}
+	gateway, err := c.connect()
+	if err != nil {
+		return err
+	}
+	live, err := gateway.At(strconv.FormatUint(view.Sequence(), 10)).State(ctx, 0)
+	if err != nil {
+		return err
+	}
+	return c.compare(view, live, took)
+}
+
+// compare holds a replayed state to the gateway's.
+func (c *cli) compare(view *projections.Cluster, live api.State, took time.Duration) error {
 	fmt.Fprintf(c.out, "replayed %d events in %s (%.0f a second)\n", view.Sequence(), took.Round(time.Millisecond), float64(view.Sequence())/max(took.Seconds(), 1e-6))
 	fmt.Fprintf(c.out, "live     %s at sequence %d\n", live.Hash, live.Sequence)
 	fmt.Fprintf(c.out, "replayed %s at sequence %d\n", view.Hash(), view.Sequence())

@@ -19,7 +19,7 @@ func serverCommands() []*cobra.Command {
 		newUpCommand(), newNATSCommand(), newGatewayCommand(), newReconcilerCommand(), newSchedulerCommand(), newNodeHealthCommand(),
 		newAuditorCommand(), newAgentdCommand(),
 	}
-	return append(servers, newInitCommand(), newSubscriberCommand(), newNodeResetCommand(), newConfigCommand(servers), newShimCommand(), newBenchCommand())
+	return append(servers, newInitCommand(), newImportCommand(), newSubscriberCommand(), newNodeResetCommand(), newConfigCommand(servers), newShimCommand(), newBenchCommand())
 }
 
 // process is a server process on its way up.

@@ -28,6 +28,8 @@ import (
 // upFlags are the settings of a whole cluster in one process.
 type upFlags struct {
 	data   string
+	from   string
+	only   bool // read-only
 	port   int
 	health string
 	timing nodehealth.Timing
@@ -41,6 +43,8 @@ func newUpCommand() *cobra.Command {
 	f := &upFlags{}
 	define := func(flags *pflag.FlagSet) {
 		flags.StringVar(&f.data, "data-dir", dataDir(), "where everything is kept")
+		flags.StringVar(&f.from, "from", "", "show the log of this export instead of a cluster; with --read-only")
+		flags.BoolVar(&f.only, "read-only", false, "with --from: nothing is decided and nothing can be changed")
 		flags.IntVar(&f.port, "nats-port", 4222, "of the embedded NATS server, on loopback")
 		flags.StringVar(&f.health, "health-address", "", "serve the reconciler's /livez, /readyz, /metrics and /state here")
 		timingFlags(&f.timing, flags)
@@ -51,11 +55,17 @@ func newUpCommand() *cobra.Command {
 	}
 	long := `Run a whole cluster of one node in this process: the log, every service and an agent, all on loopback, with credentials of their own.
 
-Ctrl-C ends it and leaves the containers running; the next up takes them back. Containers need root; --runtime sim does not.`
+Ctrl-C ends it and leaves the containers running; the next up takes them back. Containers need root; --runtime sim does not.
+
+With --from FILE --read-only there is no cluster: only a gateway over the log of an export, for study. get, why, history, events, diff, bisect, at any moment,
+work as they did where it comes from.`
 	return newServerCommand("up", "Run a whole cluster of one node in this process", long, define, f.run)
 }
 
 func (f *upFlags) run(ctx context.Context, p *process) error {
+	if f.from != "" || f.only {
+		return f.study(ctx, p)
+	}
 	keys, clientFile := filepath.Join(f.data, "keys"), filepath.Join(f.data, "client.json")
 	if err := initDeployment(keys, nil, "http://"+f.door.listen, clientFile); err != nil {
 		return err

@@ -24,8 +24,11 @@ var (
 
 // Last implements events.Log.
 func (l *Log) Last(ctx context.Context) (uint64, error) {
-	x, err := l.Extent(ctx)
-	return x.Last, err
+	info, err := l.client.eventsInfo(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("last sequence of %s: %w", StreamEvents, err)
+	}
+	return info.State.LastSeq, nil
 }
 
 // Extent implements events.Log.
@@ -37,6 +40,9 @@ func (l *Log) Extent(ctx context.Context) (events.Extent, error) {
 	x := events.Extent{Created: info.Created.UTC(), First: info.State.FirstSeq, Last: info.State.LastSeq}
 	if !x.Empty() {
 		x.Began, x.Ended = info.State.FirstTime.UTC(), info.State.LastTime.UTC()
+		if err := l.originalTimes(ctx, &x); err != nil {
+			return events.Extent{}, fmt.Errorf("extent of %s: %w", StreamEvents, err)
+		}
 	}
 	return x, nil
 }

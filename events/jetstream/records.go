@@ -76,3 +76,19 @@ func (c *Client) eventsInfo(ctx context.Context) (info js.StreamInfo, err error)
 	}
 	return info, nil
 }
+
+// originalTimes puts into an extent when the log that it was imported from had stored its first and its last event.
+func (l *Log) originalTimes(ctx context.Context, x *events.Extent) error {
+	imported := l.client.imported.Load()
+	for sequence, at := range map[uint64]*time.Time{x.First: &x.Began, x.Last: &x.Ended} {
+		if sequence > imported {
+			continue
+		}
+		e, err := l.Get(ctx, sequence)
+		if err != nil {
+			return err
+		}
+		*at = e.Recorded
+	}
+	return nil
+}

@@ -160,8 +160,13 @@ func keepNotes(ctx context.Context, api js.JetStream, config *js.StreamConfig) e
 	case err != nil:
 		return err
 	}
-	if until, ok := stream.CachedInfo().Config.Metadata[metadataImported]; ok {
-		config.Metadata = map[string]string{metadataImported: until}
+	for _, name := range []string{metadataImported, metadataImporting} {
+		if note, ok := stream.CachedInfo().Config.Metadata[name]; ok {
+			if config.Metadata == nil {
+				config.Metadata = map[string]string{}
+			}
+			config.Metadata[name] = note
+		}
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ type Config struct {
 	Metrics *prometheus.Registry // shown at /metrics; an own one where nil
 	Version string               // of the program
 
+	// ReadOnly, where not empty, is why nothing can be changed here: every change is refused with it.
+	ReadOnly string
 	// MaxBody is how large a request's body may be; 1 MiB where zero.
 	MaxBody int64
 	// KeepAlive is how often an idle stream says that it is still there; 15 s where zero.

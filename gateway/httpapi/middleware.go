@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
+	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/gateway/api"
 	"github.com/rutter-run/rutter/gateway/app"
@@ -142,6 +143,16 @@ func (a *API) authenticate(needed Role) func(http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// writable refuses every change where there is only a copy of a log.
+func (a *API) writable(next http.Handler) http.Handler {
+	if a.ReadOnly == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.fail(w, r, fmt.Errorf("%s: %w", a.ReadOnly, events.ErrReadOnly))
+	})
 }
 
 // caughtUp holds a request with ?sequence=N until the view includes that sequence: a client reads what it wrote, whichever gateway answers.

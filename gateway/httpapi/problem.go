@@ -26,6 +26,7 @@ var kinds = []struct {
 	{events.ErrNotFound, http.StatusNotFound, "not-found", "not found"},
 	{events.ErrConflict, http.StatusConflict, "conflict", "it is not in the state for that"},
 	{events.ErrExists, http.StatusConflict, "exists", "it is there already"},
+	{events.ErrReadOnly, http.StatusForbidden, "read-only", "nothing can be changed here"},
 	{events.ErrDenied, http.StatusForbidden, "denied", "not allowed"},
 	{events.ErrInvalid, http.StatusUnprocessableEntity, "invalid", "the request is not valid"},
 	{events.ErrTooLarge, http.StatusRequestEntityTooLarge, "too-large", "the request is too large"},

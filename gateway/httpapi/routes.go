@@ -63,7 +63,7 @@ func (a *API) routes() chi.Router {
 		r.Post("/v1/bisect", a.postBisect)
 	})
 	r.Group(func(r chi.Router) { // whoever may change workloads
-		r.Use(a.authenticate(RoleOperator), a.caughtUp)
+		r.Use(a.authenticate(RoleOperator), a.writable, a.caughtUp)
 		r.Put("/v1/namespaces/{namespace}/workloads/{name}", a.putWorkload)
 		r.Delete("/v1/namespaces/{namespace}/workloads/{name}", a.deleteWorkload)
 		r.Post("/v1/namespaces/{namespace}/workloads/{name}/scale", a.scaleWorkload)

@@ -16,6 +16,7 @@ import (
 // Server is a running server.
 type Server struct {
 	inner *server.Server
+	lock  *os.File
 }
 
 // startTimeout is how long the server may take to recover its files and listen.
@@ -30,6 +31,20 @@ func Start(c Config) (*Server, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start NATS server: %w", err)
 	}
+	held, err := lock(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("start NATS server: %w", err)
+	}
+	s, err := start(c, o)
+	if err != nil {
+		_ = held.Close()
+		return nil, err
+	}
+	s.lock = held
+	return s, nil
+}
+
+func start(c Config, o *server.Options) (*Server, error) {
 	inner, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("start NATS server: %w", err)
@@ -68,10 +83,12 @@ func (s *Server) Name() string { return s.inner.Name() }
 func (s *Server) Drain() {
 	s.inner.LameDuckShutdown()
 	s.inner.WaitForShutdown()
+	_ = s.lock.Close()
 }
 
 // Stop shuts the server down at once and returns when it is down. What was acknowledged is on disk.
 func (s *Server) Stop() {
 	s.inner.Shutdown()
 	s.inner.WaitForShutdown()
+	_ = s.lock.Close()
 }

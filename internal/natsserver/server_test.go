@@ -125,3 +125,15 @@ func freePorts(t *testing.T, n int) (ports []int) {
 	}
 	return ports
 }
+
+func TestOneServerADirectory(t *testing.T) {
+	c := natsserver.Config{Dir: t.TempDir(), Port: natsserver.RandomPort, Log: quiet()}
+	first, err := natsserver.Start(c)
+	require.NoError(t, err)
+	_, err = natsserver.Start(c)
+	require.ErrorContains(t, err, "another server uses "+c.Dir)
+	first.Stop()
+	second, err := natsserver.Start(c)
+	require.NoError(t, err)
+	second.Stop()
+}
