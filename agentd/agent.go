@@ -40,12 +40,22 @@ type Config struct {
 	ParallelStarts int           // containers started at once
 }
 
+// Log is what an agent needs of the log: its own ledger and reports. It does what [events.LiveLog] says.
+type Log interface {
+	Append(ctx context.Context, batch events.Batch) (last uint64, err error)
+	Read(ctx context.Context, subject events.Subject, from uint64, handle func(events.Event) error) error
+	LastOf(ctx context.Context, subject events.Subject) (events.Event, error)
+	Subscribe(ctx context.Context, subject events.Subject, synced func(), handle func(e events.Event, previous uint64)) error
+}
+
 // Connections is what an agent speaks through.
 type Connections struct {
-	Log        events.LiveLog
+	Log        Log
 	Commands   events.Commands
 	Heartbeats events.Heartbeats
-	Connected  func() bool // whether the log's server can be reached now
+	// Reach is a round trip to whoever judges whether the node is there: nil once it has been answered. A connection that stands and carries
+	// nothing does not count.
+	Reach func(ctx context.Context) error
 }
 
 // Agent runs one node.
@@ -86,7 +96,7 @@ func New(config Config, rt runtime.Runtime, conns Connections, log *logrus.Entry
 		log:    log.WithField("node", config.Node),
 		starts: semaphore.NewWeighted(int64(max(1, config.ParallelStarts))),
 	}
-	a.outbox = newOutbox(s, conns.Log, "/rutter/agentd/"+config.Node, a.log)
+	a.outbox = newOutbox(s, conns.Log, events.NodeSource(config.Node), a.log)
 	a.say(false, "starting")
 	return a, nil
 }
@@ -112,6 +122,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.group = group
 	group.Go(func() error { return a.outbox.run(ctx) })
 	group.Go(func() error { return a.beat(ctx) })
+	group.Go(func() error { return a.keepContact(ctx) })
 	group.Go(func() error { return a.work(ctx) })
 	err := group.Wait()
 	if saveErr := a.saveLedger(); saveErr != nil {

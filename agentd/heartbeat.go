@@ -11,16 +11,11 @@ import (
 	"github.com/rutter-run/rutter/events/node"
 )
 
-// beat sends a pulse at every interval and watches how long the agent has been cut off.
+// beat sends a pulse at every interval.
 func (a *Agent) beat(ctx context.Context) error {
 	ticker := time.NewTicker(a.config.Heartbeat)
 	defer ticker.Stop()
-	contact := time.Now() // monotonic: a clock that jumps cuts nobody off
 	for {
-		if a.conns.Connected() {
-			contact = time.Now()
-		}
-		a.setCutOff(time.Since(contact) > a.config.PartitionLease)
 		ready, message := a.Ready()
 		a.mu.Lock()
 		var head uint64
@@ -46,23 +41,6 @@ func (a *Agent) beat(ctx context.Context) error {
 	}
 }
 
-// setCutOff wakes the workers when the node's lease runs out or is regained.
-func (a *Agent) setCutOff(cutOff bool) {
-	if a.cutOff.Swap(cutOff) == cutOff {
-		return
-	}
-	if cutOff {
-		a.log.Warnf("cut off from the log for longer than %s", a.config.PartitionLease)
-	} else {
-		a.log.Info("the log is reached again")
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, w := range a.workers {
-		w.nudge()
-	}
-}
-
 // register asks node-health to take the node in. Asking twice with one incarnation is asking once.
 func (a *Agent) register(ctx context.Context) error {
 	info, err := a.runtime.Info(ctx)
@@ -74,10 +52,10 @@ func (a *Agent) register(ctx context.Context) error {
 	}
 	maps.Copy(labels, a.config.Labels)
 	return a.conns.Commands.Send(ctx, events.Command{
-		ID:      events.DeriveID(a.config.Incarnation, events.NodeSubject(a.config.Node), 0),
+		ID:      events.NodeID(a.config.Node, events.DeriveID(a.config.Incarnation, events.NodeSubject(a.config.Node), 0)),
 		Type:    node.RegisterV1{}.WireType(),
 		Subject: events.NodeCommand(a.config.Node),
-		Actor:   "node:" + a.config.Node,
+		Actor:   events.NodeActor(a.config.Node),
 		Reason:  "the agent started",
 		Time:    time.Now(),
 		Data: node.RegisterV1{

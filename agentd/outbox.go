@@ -17,14 +17,14 @@ import (
 // outbox carries reports from the disk to the log, in the order they were made, however long the log cannot be reached.
 type outbox struct {
 	store  *store.Store
-	log    events.Log
+	log    Log
 	source string
 	types  *events.Registry
 	logger *logrus.Entry
 	wake   chan struct{}
 }
 
-func newOutbox(s *store.Store, log events.Log, source string, logger *logrus.Entry) *outbox {
+func newOutbox(s *store.Store, log Log, source string, logger *logrus.Entry) *outbox {
 	return &outbox{store: s, log: log, source: source, types: catalog.New(), logger: logger, wake: make(chan struct{}, 1)}
 }
 
@@ -37,7 +37,7 @@ func (o *outbox) nudge() {
 }
 
 const (
-	sendAtOnce = 500 // reports in one batch
+	sendAtOnce = 200 // reports in one batch
 	// fewReports are cheaper one by one: an atomic batch stages and syncs a store of its own.
 	fewReports = 4
 )
@@ -85,33 +85,53 @@ func (o *outbox) send(ctx context.Context) (int, error) {
 				return 0, err
 			}
 		}
-	} else if err := o.append(ctx, reports, heads); err != nil {
+		return len(reports), nil
+	}
+	err = o.append(ctx, reports, heads)
+	for errors.Is(err, events.ErrTooLarge) && len(reports) > 1 {
+		reports = reports[:len(reports)/2]
+		err = o.append(ctx, reports, heads)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return len(reports), nil
 }
 
+// append stores reports. Only this agent writes here, so what is in the way is its own: stored, and the acknowledgement lost, or from before
+// the agent's store was lost.
 func (o *outbox) append(ctx context.Context, reports []store.Report, heads map[events.Subject]uint64) error {
-	batch, last := o.batch(reports, heads)
-	sequence, err := o.log.Append(ctx, batch)
+	err := o.try(ctx, reports, heads)
 	if errors.Is(err, events.ErrConflict) {
-		// Only this agent writes here, so the head is one of its own that it did not live to remember.
-		if err := o.refresh(ctx, batch, heads); err != nil {
-			return err
+		var rest []store.Report
+		if rest, err = o.catchUp(ctx, reports, heads); err == nil && len(rest) > 0 {
+			err = o.try(ctx, rest, heads)
 		}
-		batch, last = o.batch(reports, heads)
-		sequence, err = o.log.Append(ctx, batch)
 	}
 	if err != nil {
 		return fmt.Errorf("append %d reports: %w", len(reports), err)
+	}
+	return nil
+}
+
+func (o *outbox) try(ctx context.Context, reports []store.Report, heads map[events.Subject]uint64) error {
+	batch, last := o.batch(reports, heads)
+	sequence, err := o.log.Append(ctx, batch)
+	if err != nil {
+		return err
 	}
 	// A batch is stored without a gap, so each subject's head is known from the sequence of the last event.
 	for subject, back := range last {
 		heads[subject] = sequence - back
 	}
-	remember := make(map[events.Subject]uint64, len(last))
-	for subject := range last {
-		remember[subject] = heads[subject]
+	return o.sent(reports, heads)
+}
+
+// sent takes reports that are in the log out of the outbox.
+func (o *outbox) sent(reports []store.Report, heads map[events.Subject]uint64) error {
+	remember := make(map[events.Subject]uint64, len(reports))
+	for _, r := range reports {
+		remember[r.Subject] = heads[r.Subject]
 	}
 	for _, r := range reports {
 		switch r.Type {
@@ -122,18 +142,51 @@ func (o *outbox) append(ctx context.Context, reports []store.Report, heads map[e
 	return o.store.Sent(reports, remember)
 }
 
-// refresh reads the true heads of the batch's subjects.
-func (o *outbox) refresh(ctx context.Context, batch events.Batch, heads map[events.Subject]uint64) error {
-	for _, w := range batch {
-		e, err := o.log.LastOf(ctx, w.Subject)
-		switch {
-		case errors.Is(err, events.ErrNotFound):
-			heads[w.Subject] = 0
-		case err != nil:
-			return fmt.Errorf("read the head of %s: %w", w.Subject, err)
-		default:
-			heads[w.Subject] = e.Sequence
+// catchUp reads what the log has of the reports' subjects beyond their known heads, takes the reports that are among it out of the outbox and
+// returns the others. What goes out next may be cut into other batches than what was stored, so the log cannot know it by itself.
+func (o *outbox) catchUp(ctx context.Context, reports []store.Report, heads map[events.Subject]uint64) (rest []store.Report, err error) {
+	stored, read := map[string]bool{}, map[events.Subject]bool{}
+	for _, r := range reports {
+		if read[r.Subject] {
+			continue
 		}
+		read[r.Subject] = true
+		if err := o.readOn(ctx, r.Subject, heads, stored); err != nil {
+			return nil, fmt.Errorf("read %s: %w", r.Subject, err)
+		}
+	}
+	var done []store.Report
+	for _, r := range reports {
+		if stored[r.ID] {
+			done = append(done, r)
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	if len(done) > 0 {
+		o.logger.WithField("reports", len(done)).Info("reports whose acknowledgement was lost are in the log")
+		err = o.sent(done, heads)
+	}
+	return rest, err
+}
+
+// readOn notes the ids that stand on a subject beyond its known head, and its true head.
+func (o *outbox) readOn(ctx context.Context, subject events.Subject, heads map[events.Subject]uint64, stored map[string]bool) error {
+	known := heads[subject]
+	err := o.log.Read(ctx, subject, known+1, func(e events.Event) error {
+		stored[e.ID], heads[subject] = true, e.Sequence
+		return nil
+	})
+	if err != nil || heads[subject] > known {
+		return err
+	}
+	switch e, err := o.log.LastOf(ctx, subject); {
+	case errors.Is(err, events.ErrNotFound):
+		heads[subject] = 0
+	case err != nil:
+		return err
+	default:
+		heads[subject] = e.Sequence
 	}
 	return nil
 }

@@ -94,8 +94,8 @@ func (w *worker) note(p events.Payload) {
 		cause = a.Revoked.EventID
 	}
 	r := store.Report{
-		Subject: subject, ID: events.DeriveID(a.EventID, subject, w.record.Reports), Type: p.WireType(), Time: time.Now(),
-		Causation: cause, Correlation: chain.Correlation, Actor: "node:" + w.agent.config.Node, TraceParent: chain.TraceParent,
+		Subject: subject, ID: events.NodeID(w.agent.config.Node, events.DeriveID(a.EventID, subject, w.record.Reports)), Type: p.WireType(), Time: time.Now(),
+		Causation: cause, Correlation: chain.Correlation, Actor: events.NodeActor(w.agent.config.Node), TraceParent: chain.TraceParent,
 		Data: encode(p),
 	}
 	w.record.Reports++

@@ -26,5 +26,11 @@ func OfNode(id, node string) bool {
 	return ok && rest != ""
 }
 
+// NodeSource is what a node's agent says its events come from.
+func NodeSource(node string) string { return "/rutter/agentd/" + node }
+
+// NodeActor is as whom a node's agent acts.
+func NodeActor(node string) string { return "node:" + node }
+
 // nodeIDSign heads the ids of what nodes say. It is no letter and no digit, which every other id begins with.
 const nodeIDSign = "@"

@@ -25,6 +25,7 @@ import (
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/internal/auth"
 	"github.com/rutter-run/rutter/internal/boot"
+	"github.com/rutter-run/rutter/internal/door"
 	"github.com/rutter-run/rutter/internal/natsconn"
 	"github.com/rutter-run/rutter/internal/rpc"
 )
@@ -65,9 +66,10 @@ func nodeName() string {
 
 // agentParts is what an agent stands on.
 type agentParts struct {
-	nc  *nats.Conn
-	key string
-	log *logrus.Entry
+	nc   *nats.Conn
+	key  string
+	join auth.JoinRequest // with which it was admitted, and may be again
+	log  *logrus.Entry
 }
 
 // run runs the agent and serves its streams until ctx is done.
@@ -78,12 +80,12 @@ func (f *agentFlags) run(ctx context.Context, parts agentParts, r rt.Runtime, st
 	if err := spec.ValidateLabels("node-label", f.labels).Err(); err != nil {
 		return err
 	}
-	client := jetstream.Open(parts.nc, catalog.New(), jetstream.Logger(parts.log))
+	log := door.Open(parts.nc, f.node, parts.key, catalog.New(), jetstream.Logger(parts.log))
 	agent, err := agentd.New(agentd.Config{
 		Node: f.node, Key: parts.key, Incarnation: uuid.NewString(), Address: f.address, Labels: f.labels, Version: version, DataDir: f.data,
 		Heartbeat: f.heartbeat, PartitionLease: f.lease, ParallelStarts: f.parallel,
 	}, r, agentd.Connections{
-		Log: client.Log(), Commands: client.Commands(), Heartbeats: client.Heartbeats(), Connected: parts.nc.IsConnected,
+		Log: log.Log(), Commands: log.Commands(), Heartbeats: log.Heartbeats(), Reach: log.Ping,
 	}, parts.log)
 	if err != nil {
 		return err
@@ -91,6 +93,7 @@ func (f *agentFlags) run(ctx context.Context, parts agentParts, r rt.Runtime, st
 	started(agent)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return agent.Run(ctx) })
+	group.Go(func() error { return keepAdmitted(ctx, log, parts) })
 	group.Go(func() error { return rpc.Serve(ctx, parts.nc, f.node, agent.Handlers()) })
 	return unlessCanceled(group.Wait())
 }
@@ -107,19 +110,15 @@ func newAgentdCommand() *cobra.Command {
 		flags.StringVar(&health, "health-address", "", "serve /livez, /readyz and /metrics here")
 	}
 	return newServerCommand("agentd", "Run a node's agent", "", define, func(ctx context.Context, p *process) error {
-		creds, err := join(ctx, p, conn, f, token)
+		request, err := joinRequest(p, conn, f, token)
 		if err != nil {
 			return err
 		}
-		key, err := auth.NodeKey(creds)
+		key, err := admitted(ctx, request)
 		if err != nil {
 			return err
 		}
-		config, err := conn.tls()
-		if err != nil {
-			return err
-		}
-		nc, err := natsconn.Connect(ctx, natsconn.Config{URLs: conn.urls, Name: "agentd " + f.node, Creds: creds, TLS: config, Log: p.log})
+		nc, err := natsconn.Connect(ctx, natsconn.Config{URLs: conn.urls, Name: "agentd " + f.node, Creds: request.File, TLS: request.TLS, Log: p.log})
 		if err != nil {
 			return err
 		}
@@ -131,7 +130,7 @@ func newAgentdCommand() *cobra.Command {
 		defer closeRuntime(r, p.log)
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
-			return f.run(ctx, agentParts{nc: nc, key: key, log: p.log}, r, func(a *agentd.Agent) {
+			return f.run(ctx, agentParts{nc: nc, key: key, join: request, log: p.log}, r, func(a *agentd.Agent) {
 				group.Go(func() error {
 					ready := func() error {
 						if ok, why := a.Ready(); !ok {
@@ -147,31 +146,6 @@ func newAgentdCommand() *cobra.Command {
 		err = group.Wait()
 		p.log.Info("stopped; its containers go on running")
 		return err
-	})
-}
-
-// join makes sure that the node has credentials and returns their file.
-func join(ctx context.Context, p *process, conn *natsFlags, f *agentFlags, tokenFile string) (string, error) {
-	creds := filepath.Join(f.data, "node.creds")
-	if _, err := os.Stat(creds); err == nil {
-		return creds, nil
-	}
-	if tokenFile == "" {
-		return "", fmt.Errorf("join-token-file: node %s has not joined yet: want the file with the token that `rutter init` made", f.node)
-	}
-	token, err := os.ReadFile(tokenFile)
-	if err != nil {
-		return "", fmt.Errorf("join-token-file: %w", err)
-	}
-	config, err := conn.tls()
-	if err != nil {
-		return "", err
-	}
-	p.log.WithField("node", f.node).Info("asking to join")
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
-	defer cancel()
-	return creds, auth.Join(ctx, auth.JoinRequest{
-		URLs: conn.urls, Token: string(token), Node: f.node, File: creds, TLS: config, Log: p.log,
 	})
 }
 

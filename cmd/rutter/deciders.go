@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +16,6 @@ import (
 	"github.com/rutter-run/rutter/events/jetstream"
 	"github.com/rutter-run/rutter/internal/auth"
 	"github.com/rutter-run/rutter/internal/boot"
-	"github.com/rutter-run/rutter/projections"
 	"github.com/rutter-run/rutter/projections/snapshot"
 	"github.com/rutter-run/rutter/services/nodehealth"
 	"github.com/rutter-run/rutter/services/reconciler"
@@ -122,29 +120,6 @@ func buildNodeHealth(timing nodehealth.Timing) func(deciderParts) (decider, erro
 	}
 }
 
-// admit answers nodes that ask to join. A name belongs to the key it joined with until the node has left.
-func admit(keys string, log *logrus.Entry) func(context.Context, *nats.Conn, decider) error {
-	return func(ctx context.Context, nc *nats.Conn, d decider) error {
-		trust, err := auth.LoadTrust(keys)
-		if err != nil {
-			return err
-		}
-		admission, err := auth.LoadAdmission(filepath.Join(keys, "nodes.nk"), trust)
-		if err != nil {
-			return err
-		}
-		service := d.(*nodehealth.Service)
-		owner := func(name string) (string, bool) {
-			n, ok := service.View().Node(name)
-			if !ok || n.Health == projections.Left || n.Key == "" {
-				return "", false
-			}
-			return n.Key, true
-		}
-		return unlessCanceled(auth.NewJoinServer(admission, owner, log).Run(ctx, nc))
-	}
-}
-
 func timingFlags(t *nodehealth.Timing, flags *pflag.FlagSet) {
 	*t = nodehealth.Timing{}.Default()
 	flags.DurationVar(&t.Interval, "heartbeat-interval", t.Interval, "between two pulses of a node")
@@ -187,6 +162,11 @@ func newNodeHealthCommand() *cobra.Command {
 		timingFlags(timing, flags)
 	}
 	return newServerCommand("node-health", "Run a node-health: who is there, and who is lost", "", define, func(ctx context.Context, p *process) error {
-		return f.serve(ctx, p, events.ServiceNodeHealth, buildNodeHealth(*timing), admit(f.nats.keys, p.log))
+		doorkeeper := f.nats
+		doorkeeper.creds = "" // the door has its own
+		open := func(ctx context.Context) (*nats.Conn, *jetstream.Client, error) {
+			return doorkeeper.connect(ctx, p, auth.UserDoor)
+		}
+		return f.serve(ctx, p, events.ServiceNodeHealth, buildNodeHealth(*timing), keepDoor(f.nats.keys, open, p.log))
 	})
 }

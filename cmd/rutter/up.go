@@ -128,6 +128,7 @@ func (u *upParts) connect(ctx context.Context, user string) (*nats.Conn, *jetstr
 }
 
 func (u *upParts) deciders(ctx context.Context) error {
+	open := func(ctx context.Context) (*nats.Conn, *jetstream.Client, error) { return u.connect(ctx, auth.UserDoor) }
 	for _, s := range []struct {
 		user   string
 		build  func(deciderParts) (decider, error)
@@ -135,7 +136,7 @@ func (u *upParts) deciders(ctx context.Context) error {
 	}{
 		{events.ServiceReconciler, buildReconciler, nil},
 		{events.ServiceScheduler, buildScheduler, nil},
-		{events.ServiceNodeHealth, buildNodeHealth(u.flags.timing), admit(u.keys, u.log(events.ServiceNodeHealth))},
+		{events.ServiceNodeHealth, buildNodeHealth(u.flags.timing), keepDoor(u.keys, open, u.log(events.ServiceNodeHealth))},
 		{events.ServiceAuditor, u.flags.audit.build(func() string { return u.keys }), nil},
 	} {
 		nc, client, err := u.connect(ctx, s.user)
@@ -180,26 +181,21 @@ func (u *upParts) node(r rt.Runtime) func(context.Context) error {
 			return fmt.Errorf("join token: %w", err)
 		}
 		f := &u.flags.agent
-		creds := filepath.Join(f.data, "node.creds")
-		if _, err := os.Stat(creds); err != nil {
-			joining, cancel := context.WithTimeout(ctx, connectPatience)
-			defer cancel()
-			if err := auth.Join(joining, auth.JoinRequest{URLs: []string{u.url}, Token: string(token), Node: f.node, File: creds, Log: u.log("agentd")}); err != nil {
-				return err
-			}
+		request := auth.JoinRequest{
+			URLs: []string{u.url}, Token: string(token), Node: f.node, File: filepath.Join(f.data, "node.creds"), Log: u.log("agentd"),
 		}
-		key, err := auth.NodeKey(creds)
+		key, err := admitted(ctx, request)
 		if err != nil {
 			return err
 		}
-		nc, err := natsconn.Connect(ctx, natsconn.Config{URLs: []string{u.url}, Name: "agentd", Creds: creds, Log: u.log("agentd")})
+		nc, err := natsconn.Connect(ctx, natsconn.Config{URLs: request.URLs, Name: "agentd", Creds: request.File, Log: request.Log})
 		if err != nil {
 			return err
 		}
 		ready := make(chan struct{})
 		u.group.Go(func() error {
 			defer nc.Close()
-			return f.run(ctx, agentParts{nc: nc, key: key, log: u.log("agentd")}, r, func(a *agentd.Agent) {
+			return f.run(ctx, agentParts{nc: nc, key: key, join: request, log: u.log("agentd")}, r, func(a *agentd.Agent) {
 				u.agent = a
 				close(ready)
 			})

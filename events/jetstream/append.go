@@ -27,51 +27,57 @@ type pubAck struct {
 
 // Append implements events.Log: one event is a plain publish, several are an atomic batch.
 func (l *Log) Append(ctx context.Context, batch events.Batch) (uint64, error) {
-	batch, err := batch.Prepared()
+	last, _, err := l.Commit(ctx, batch)
+	return last, err
+}
+
+// Commit is Append that tells whether the batch was stored now, without a gap up to last, or stood in the log already.
+func (l *Log) Commit(ctx context.Context, batch events.Batch) (last uint64, fresh bool, err error) {
+	batch, err = batch.Prepared()
 	if err != nil {
-		return 0, fmt.Errorf("append: %w", err)
+		return 0, false, fmt.Errorf("append: %w", err)
 	}
 	ctx, cancel := l.client.bounded(ctx)
 	defer cancel()
-	last, foreign, err := l.append(ctx, batch, "")
+	last, fresh, foreign, err := l.append(ctx, batch, "")
 	if foreign {
 		// The ids are known from somebody else's messages. They are a convenience; the expectations decide.
-		last, _, err = l.append(ctx, batch, nuid.Next())
+		last, fresh, _, err = l.append(ctx, batch, nuid.Next())
 	}
 	if err != nil {
-		return 0, fmt.Errorf("append to %s: %w", about(batch), err)
+		return 0, false, fmt.Errorf("append to %s: %w", about(batch), err)
 	}
-	return last, nil
+	return last, fresh, nil
 }
 
-// append publishes the batch with salted message ids. foreign: the server took it for a duplicate, and it is not.
-func (l *Log) append(ctx context.Context, batch events.Batch, salt string) (last uint64, foreign bool, err error) {
+// append publishes the batch with salted message ids. fresh: it was stored now. foreign: the server took it for a duplicate, and it is not.
+func (l *Log) append(ctx context.Context, batch events.Batch, salt string) (last uint64, fresh, foreign bool, err error) {
 	messages, err := encode(batch, salt)
 	if err != nil {
-		return 0, false, err
+		return 0, false, false, err
 	}
 	if err := checkSizes(messages, int(l.client.nc.MaxPayload())); err != nil {
-		return 0, false, err
+		return 0, false, false, err
 	}
 	ack, err := l.publish(ctx, messages)
 	duplicate := hasCode(err, codeBatchDuplicateIDs) || err == nil && ack.Duplicate
 	if !duplicate && !errors.Is(err, events.ErrConflict) {
-		return ack.Sequence, false, err
+		return ack.Sequence, err == nil, false, err
 	}
 	last, found, findErr := l.find(ctx, batch, duplicate)
 	switch {
 	case found:
-		return last, false, nil
+		return last, false, false, nil
 	case findErr != nil:
-		return 0, false, findErr
+		return 0, false, false, findErr
 	case duplicate:
 		partly, findErr := l.partly(ctx, batch)
 		if findErr != nil {
-			return 0, false, findErr
+			return 0, false, false, findErr
 		}
-		return 0, !partly, fmt.Errorf("an id of it is stored already: %w", events.ErrConflict)
+		return 0, false, !partly, fmt.Errorf("an id of it is stored already: %w", events.ErrConflict)
 	}
-	return 0, false, err
+	return 0, false, false, err
 }
 
 // batchHeaders is what the headers of an atomic batch take besides.

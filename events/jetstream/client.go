@@ -22,7 +22,6 @@ type Client struct {
 	wait     time.Duration
 	lease    time.Duration
 	log      logrus.FieldLogger
-	direct   atomic.Bool   // the last event of a subject is asked of any replica, by subject
 	imported atomic.Uint64 // up to this sequence the log was imported, as far as the client has heard
 }
 
@@ -34,9 +33,6 @@ func AckWait(d time.Duration) Option { return func(c *Client) { c.wait = d } }
 
 // LeaseTTL is how long a lease lives without renewal; [events.LeaseTTL] where not given, one second at least. It is renewed every third of it.
 func LeaseTTL(d time.Duration) Option { return func(c *Client) { c.lease = d } }
-
-// DirectReads is for who may read by subject only, such as a node's agent: it does not ask the stream's leader, which would be refused.
-func DirectReads() Option { return func(c *Client) { c.direct.Store(true) } }
 
 // Logger is where the client says what it repairs by itself; logrus' standard logger where not given.
 func Logger(log logrus.FieldLogger) Option { return func(c *Client) { c.log = log } }

@@ -66,6 +66,8 @@ func (o StreamOptions) streams() []js.StreamConfig {
 		},
 		{
 			Name: StreamHeartbeats, Description: "The last pulse of each node", Subjects: []string{heartbeatPrefix + "*"},
+			// Nothing answers a pulse: the server acknowledges wherever a message says, with its own right to publish.
+			NoAck:   true,
 			Storage: js.MemoryStorage, Retention: js.LimitsPolicy, Discard: js.DiscardOld, MaxAge: heartbeatAge, MaxMsgsPerSubject: 1,
 			MaxMsgs: -1, MaxBytes: -1, MaxConsumers: -1, AllowDirect: true, Replicas: o.Replicas,
 		},

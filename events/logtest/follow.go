@@ -114,15 +114,15 @@ var followCases = map[string]func(*testing.T, Fixture){
 
 var readCases = map[string]func(*testing.T, Fixture){
 	"one subject's history": func(t *testing.T, f Fixture) {
-		log, ctx, a, b := f.Log(t), Context(t), Subject(), Subject()
+		log, ctx, a, b := f.Log(t), Context(t), f.Subject(), f.Subject()
 		require.Empty(t, Gather(t, log, a, 0))
 		_, err := log.LastOf(ctx, a)
 		require.ErrorIs(t, err, events.ErrNotFound)
-		_, err = log.Append(ctx, events.Batch{{Subject: a, Events: Facts(string(a), 3)}, {Subject: b, Events: Facts(string(b), 400)}})
+		_, err = log.Append(ctx, events.Batch{{Subject: a, Events: f.Facts(string(a), 3)}, {Subject: b, Events: f.Facts(string(b), 400)}})
 		require.NoError(t, err)
-		require.Equal(t, IDs(Facts(string(a), 3)), IDs(Gather(t, log, a, 0)))
+		require.Equal(t, IDs(f.Facts(string(a), 3)), IDs(Gather(t, log, a, 0)))
 		all := Gather(t, log, b, 0)
-		require.Equal(t, IDs(Facts(string(b), 400)), IDs(all))
+		require.Equal(t, IDs(f.Facts(string(b), 400)), IDs(all))
 		require.Equal(t, all[100:], Gather(t, log, b, all[100].Sequence))
 		require.Empty(t, Gather(t, log, b, all[399].Sequence+1))
 		last, err := log.LastOf(ctx, b)
@@ -130,8 +130,8 @@ var readCases = map[string]func(*testing.T, Fixture){
 		require.Equal(t, all[399], last)
 	},
 	"the handler's error comes back as it is": func(t *testing.T, f Fixture) {
-		log, ctx, subject := f.Log(t), Context(t), Subject()
-		_, err := log.Append(ctx, events.Batch{{Subject: subject, Events: Facts(string(subject), 3)}})
+		log, ctx, subject := f.Log(t), Context(t), f.Subject()
+		_, err := log.Append(ctx, events.Batch{{Subject: subject, Events: f.Facts(string(subject), 3)}})
 		require.NoError(t, err)
 		seen := 0
 		err = log.Read(ctx, subject, 0, func(events.Event) error {
@@ -144,8 +144,8 @@ var readCases = map[string]func(*testing.T, Fixture){
 		require.Equal(t, 2, seen)
 	},
 	"until the context is done": func(t *testing.T, f Fixture) {
-		log, subject := f.Log(t), Subject()
-		_, err := log.Append(Context(t), events.Batch{{Subject: subject, Events: Facts(string(subject), 3)}})
+		log, subject := f.Log(t), f.Subject()
+		_, err := log.Append(Context(t), events.Batch{{Subject: subject, Events: f.Facts(string(subject), 3)}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(Context(t))
 		defer cancel()

@@ -69,17 +69,17 @@ func last(ctx context.Context, log events.Log, subject events.Subject, at uint64
 
 var raceCases = map[string]func(*testing.T, Fixture){
 	"two writers of single events": func(t *testing.T, f Fixture) {
-		subject := Subject()
+		subject := f.Subject()
 		race(t, []events.Log{f.Log(t), f.Log(t)}, subject, func(w, round int, at uint64) events.Batch {
-			return One(subject, at, fmt.Sprintf("%s-%d-%d", subject, w, round))
+			return f.One(subject, at, fmt.Sprintf("%s-%d-%d", subject, w, round))
 		})
 	},
 	"a single event and a batch": func(t *testing.T, f Fixture) {
-		subject := Subject()
+		subject := f.Subject()
 		race(t, []events.Log{f.Log(t), f.Log(t)}, subject, func(w, round int, at uint64) events.Batch {
-			batch := One(subject, at, fmt.Sprintf("%s-%d-%d", subject, w, round))
+			batch := f.One(subject, at, fmt.Sprintf("%s-%d-%d", subject, w, round))
 			if w == 1 {
-				batch = append(batch, One(Subject(), 0, Name("e"))...)
+				batch = append(batch, f.One(f.Subject(), 0, Name("e"))...)
 			}
 			return batch
 		})
@@ -87,15 +87,15 @@ var raceCases = map[string]func(*testing.T, Fixture){
 	"one event written twice at once": func(t *testing.T, f Fixture) {
 		writers, ctx := []events.Log{f.Log(t), f.Log(t)}, Context(t)
 		for range rounds / 10 {
-			subject, id := Subject(), Name("e")
+			subject, id := f.Subject(), Name("e")
 			var group sync.WaitGroup
 			errs := make([]error, len(writers))
 			for w, log := range writers {
-				group.Go(func() { _, errs[w] = settle(ctx, log, One(subject, 0, id)) })
+				group.Go(func() { _, errs[w] = settle(ctx, log, f.One(subject, 0, id)) })
 			}
 			group.Wait()
 			require.NoError(t, errors.Join(errs...), "both are told that it is done")
-			require.Equal(t, []string{id}, IDs(Gather(t, writers[0], subject, 0)))
+			require.Equal(t, []string{f.Fact(id).ID}, IDs(Gather(t, writers[0], subject, 0)))
 		}
 	},
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -20,7 +21,12 @@ import (
 type Admission struct {
 	nodes   nkeys.KeyPair
 	account string // public key
+	ttl     time.Duration
 }
+
+// NodeTTL is how long a node's credentials are good. The agent renews them through the door long before, so that they run out only where
+// a node was away for longer, or its name went to another key; it then has to join again.
+const NodeTTL = 7 * 24 * time.Hour
 
 // LoadAdmission reads the key that signs nodes (nodes.nk) and takes the account from the deployment's public side.
 func LoadAdmission(nodesKey string, trust *Trust) (*Admission, error) {
@@ -30,10 +36,15 @@ func LoadAdmission(nodesKey string, trust *Trust) (*Admission, error) {
 	}
 	for key := range trust.Accounts {
 		if key != trust.System {
-			return &Admission{nodes: nodes, account: key}, nil
+			return &Admission{nodes: nodes, account: key, ttl: NodeTTL}, nil
 		}
 	}
 	return nil, errors.New("key that admits nodes: the trust has no account " + AccountName)
+}
+
+// For makes admissions that are good for another time.
+func (a *Admission) For(ttl time.Duration) *Admission {
+	return &Admission{nodes: a.nodes, account: a.account, ttl: ttl}
 }
 
 // Admit signs a node's JWT for the public key of its agent.
@@ -44,7 +55,7 @@ func (a *Admission) Admit(node, key string) (string, error) {
 	if !nkeys.IsValidPublicUserKey(key) {
 		return "", fmt.Errorf("key %q is not the public nkey of a user", key)
 	}
-	return nodeClaims(a.nodes, a.account, node, key)
+	return nodeClaims(a.nodes, a.account, node, key, time.Now().Add(a.ttl))
 }
 
 // joinRequest and joinAnswer are what Join and JoinServer say to each other.
@@ -61,17 +72,26 @@ type joinAnswer struct {
 // JoinServer answers requests to join; node-health runs one.
 type JoinServer struct {
 	admission *Admission
-	owner     func(node string) (key string, ok bool)
+	owner     OwnerFunc
 	log       logrus.FieldLogger
 
 	mu      sync.Mutex
-	granted map[string]string // names admitted by this process, which need not have joined yet
+	granted map[string]grant // names admitted by this process, which need not have joined yet
 }
 
-// NewJoinServer makes a server. owner says which key a name belongs to by the log; a name that belongs to nobody goes to the first
-// key that asks. It is called from another goroutine.
-func NewJoinServer(admission *Admission, owner func(node string) (key string, ok bool), log logrus.FieldLogger) *JoinServer {
-	return &JoinServer{admission: admission, owner: owner, log: log, granted: map[string]string{}}
+// OwnerFunc says which key a name belongs to by the log, and the sequence at which the log last said anything of it: no key where it
+// belongs to nobody, because nobody has joined under it or who had has left.
+type OwnerFunc func(node string) (key string, sequence uint64)
+
+// grant is an admission that the log does not show yet.
+type grant struct {
+	key   string
+	after uint64 // sequence of the last that the log had said of the name
+}
+
+// NewJoinServer makes a server. A name that belongs to nobody goes to the first key that asks. owner is called from another goroutine.
+func NewJoinServer(admission *Admission, owner OwnerFunc, log logrus.FieldLogger) *JoinServer {
+	return &JoinServer{admission: admission, owner: owner, log: log, granted: map[string]grant{}}
 }
 
 // joinQueue shares requests between the instances of node-health.
@@ -129,16 +149,18 @@ func (s *JoinServer) answer(node string, data []byte) joinAnswer {
 	return joinAnswer{JWT: token}
 }
 
-// claim gives the name to the key unless another has it.
+// claim gives the name to the key unless another has it. A grant counts until the log says something of the name: from then on it has
+// joined, or has joined and left.
 func (s *JoinServer) claim(node, key string) (owner string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if owner, known := s.owner(node); known {
+	owner, sequence := s.owner(node)
+	if owner != "" {
 		return owner, owner == key
 	}
-	if owner, known := s.granted[node]; known && owner != key {
-		return owner, false
+	if g, granted := s.granted[node]; granted && g.after == sequence && g.key != key {
+		return g.key, false
 	}
-	s.granted[node] = key
+	s.granted[node] = grant{key, sequence}
 	return key, true
 }

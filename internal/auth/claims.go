@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -52,9 +53,37 @@ func accountClaims(operator, account, nodes nkeys.KeyPair) (string, error) {
 	}
 	scope := jwt.NewUserScope()
 	scope.Key, scope.Role, scope.Description = nodesKey, "node", "the agent of one node"
-	scope.Template.Permissions = NodePermissions("{{name()}}").claims()
+	scope.Template.Permissions = NodePermissions("{{name()}}", "{{subject()}}").claims()
 	claims.SigningKeys.AddScopedSigner(scope)
 	return claims.Encode(operator)
+}
+
+// sameAccount reports whether an account's JWT says what another says, whenever each was issued.
+func sameAccount(a, b string) bool {
+	one, errOne := jwt.DecodeAccountClaims(a)
+	other, errOther := jwt.DecodeAccountClaims(b)
+	if errOne != nil || errOther != nil {
+		return false
+	}
+	one.ClaimsData, other.ClaimsData = jwt.ClaimsData{Subject: one.Subject}, jwt.ClaimsData{Subject: other.Subject}
+	return reflect.DeepEqual(one, other)
+}
+
+// samePermissions reports whether credentials say what others say of the same user.
+func samePermissions(a, b string) bool {
+	var all [2]jwt.Permissions
+	for i, creds := range []string{a, b} {
+		token, err := jwt.ParseDecoratedJWT([]byte(creds))
+		if err != nil {
+			return false
+		}
+		claims, err := jwt.DecodeUserClaims(token)
+		if err != nil {
+			return false
+		}
+		all[i] = claims.Permissions
+	}
+	return reflect.DeepEqual(all[0], all[1])
 }
 
 // claims is the permissions as NATS writes them.
@@ -62,9 +91,6 @@ func (p Permissions) claims() jwt.Permissions {
 	out := jwt.Permissions{}
 	out.Pub.Allow.Add(p.Publish...)
 	out.Sub.Allow.Add(p.Subscribe...)
-	if p.Respond {
-		out.Resp = &jwt.ResponsePermission{MaxMsgs: jwt.NoLimit, Expires: 24 * time.Hour}
-	}
 	return out
 }
 
@@ -104,12 +130,13 @@ func userCreds(account nkeys.KeyPair, claimsOf func(key string) *jwt.UserClaims,
 	return string(creds), err
 }
 
-// nodeClaims is a node's JWT: a name and a key. What it may do stands in the account.
-func nodeClaims(nodes nkeys.KeyPair, account, node, key string) (string, error) {
+// nodeClaims is a node's JWT: a name and a key, good until it expires. What it may do stands in the account.
+func nodeClaims(nodes nkeys.KeyPair, account, node, key string, expires time.Time) (string, error) {
 	claims := jwt.NewUserClaims(key)
 	claims.Name = node
 	claims.IssuerAccount = account
 	claims.Tags.Add(natsconn.NodeTag)
+	claims.Expires = expires.Unix()
 	claims.SetScoped(true)
 	return claims.Encode(nodes)
 }

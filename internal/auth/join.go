@@ -75,7 +75,7 @@ func join(ctx context.Context, r JoinRequest) error {
 
 // ask repeats the request until it is answered.
 func ask(ctx context.Context, nc *nats.Conn, node, key string) (answer joinAnswer, err error) {
-	const wait, pause = 2 * time.Second, 200 * time.Millisecond
+	const wait, pause = 2 * time.Second, 50 * time.Millisecond
 	data, err := json.Marshal(joinRequest{Key: key})
 	if err != nil {
 		return answer, err
@@ -132,4 +132,56 @@ func NodeKey(file string) (string, error) {
 		return "", fmt.Errorf("node's credentials %s: %w", file, err)
 	}
 	return pair.PublicKey()
+}
+
+// Term is from when until when a node's credentials are good; a zero end: for ever.
+func Term(file string) (from, to time.Time, err error) {
+	creds, err := os.ReadFile(file)
+	if err != nil {
+		return from, to, fmt.Errorf("node's credentials: %w", err)
+	}
+	token, err := jwt.ParseDecoratedJWT(creds)
+	if err != nil {
+		return from, to, fmt.Errorf("node's credentials %s: %w", file, err)
+	}
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		return from, to, fmt.Errorf("node's credentials %s: %w", file, err)
+	}
+	if claims.Expires > 0 {
+		to = time.Unix(claims.Expires, 0)
+	}
+	return time.Unix(claims.IssuedAt, 0), to, nil
+}
+
+// Renew puts a new JWT of the same key into a node's credentials file.
+func Renew(file, token string) error {
+	creds, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("node's credentials: %w", err)
+	}
+	pair, err := jwt.ParseDecoratedUserNKey(creds)
+	if err != nil {
+		return fmt.Errorf("node's credentials %s: %w", file, err)
+	}
+	key, err := pair.PublicKey()
+	if err != nil {
+		return fmt.Errorf("node's credentials %s: %w", file, err)
+	}
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		return fmt.Errorf("renewed credentials: %w", err)
+	}
+	if claims.Subject != key {
+		return fmt.Errorf("renewed credentials are of key %s, not of %s: %w", claims.Subject, key, events.ErrInvalid)
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		return fmt.Errorf("node's credentials %s: %w", file, err)
+	}
+	data, err := jwt.FormatUserConfig(token, seed)
+	if err != nil {
+		return fmt.Errorf("renewed credentials: %w", err)
+	}
+	return writeSecret(file, data)
 }

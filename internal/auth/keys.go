@@ -35,9 +35,10 @@ const AccountName = "RUTTER"
 // Deployment is a directory with the keys and credentials of one deployment.
 type Deployment struct{ dir string }
 
-// Init makes the keys, the credentials of every service and a join token in dir (0700, each file 0600), or completes what is there; it
-// never replaces a file. Only whoever sets the deployment up needs the whole directory. A server needs its *.jwt files, a
-// service its own <service>.creds, node-health also nodes.nk, the auditor auditor.key.
+// Init makes the keys, the credentials of every service and a join token in dir (0700, each file 0600), or completes what is there. It
+// never replaces a key; what an earlier version signed with other permissions than this one's is signed anew. Only whoever sets the
+// deployment up needs the whole directory. A server needs its *.jwt files, a service its own <service>.creds, node-health also
+// nodes.nk and door.creds, the auditor auditor.key.
 func Init(dir string) (*Deployment, error) {
 	d := &Deployment{dir: dir}
 	if err := d.init(); err != nil {
@@ -75,14 +76,14 @@ func (d *Deployment) init() error {
 	if err := d.write(systemJWT, func() (string, error) { return systemClaims(operator, system) }); err != nil {
 		return err
 	}
-	if err := d.write(accountJWT, func() (string, error) { return accountClaims(operator, account, nodes) }); err != nil {
+	if err := d.sign(accountJWT, sameAccount, func() (string, error) { return accountClaims(operator, account, nodes) }); err != nil {
 		return err
 	}
 	for _, user := range Users() {
 		if user == userJoin {
 			continue
 		}
-		if err := d.write(user+".creds", func() (string, error) { return serviceCreds(account, user) }); err != nil {
+		if err := d.sign(user+".creds", samePermissions, func() (string, error) { return serviceCreds(account, user) }); err != nil {
 			return err
 		}
 	}
@@ -189,6 +190,24 @@ func (d *Deployment) write(name string, content func() (string, error)) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return writeSecret(file, []byte(text))
+}
+
+// sign makes a file of the directory unless it is there and says the same.
+func (d *Deployment) sign(name string, same func(there, wanted string) bool, content func() (string, error)) error {
+	wanted, err := content()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	file := filepath.Join(d.dir, name)
+	there, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case same(string(there), wanted):
+		return nil
+	}
+	return writeSecret(file, []byte(wanted))
 }
 
 // writeSecret makes a file that only its owner reads, whole or not at all.

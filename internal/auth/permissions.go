@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/internal/door"
 	"github.com/rutter-run/rutter/internal/natsconn"
+	"github.com/rutter-run/rutter/internal/rpc"
 )
 
 // The users of a deployment that are not nodes: its services, whoever sets it up and repairs it, and whoever wants to join.
@@ -16,16 +18,16 @@ const (
 	UserNodeHealth = events.ServiceNodeHealth
 	UserGateway    = events.ServiceGateway
 	UserAuditor    = events.ServiceAuditor
+	UserDoor       = "door" // through which nodes reach the log; node-health's processes keep it
 	UserAdmin      = "admin"
 	userJoin       = "join"
 )
 
-// Permissions is what a user may publish to and subscribe to; all else is refused. Respond: it may also answer whoever asks it on
-// what it subscribes to, as often as it likes.
+// Permissions is what a user may publish to and subscribe to; all else is refused. Nobody has NATS's right to answer wherever a request
+// points (allow_responses): who answers may publish below the inboxes of those whom it answers, and nowhere else.
 type Permissions struct {
 	Publish   []string
 	Subscribe []string
-	Respond   bool
 }
 
 // Users lists who has permissions of its own.
@@ -51,7 +53,13 @@ var services = map[string]func() Permissions{
 	UserNodeHealth: func() Permissions {
 		return decider(UserNodeHealth, "evt.node.>").and(consumer(UserNodeHealth)).and(pulse()).
 			// Its own pulse goes out as a node's does, so that hearing it proves that it can hear nodes.
-			and(Permissions{Publish: []string{"hb.*"}, Subscribe: []string{joinSubject("*")}, Respond: true})
+			and(Permissions{Publish: []string{"hb.*", natsconn.InboxPrefix(userJoin) + ".>"}, Subscribe: []string{joinSubject("*")}})
+	},
+	UserDoor: func() Permissions {
+		return reader(UserDoor).and(Permissions{
+			Publish:   []string{"evt.report.>", "cmd.node.*", natsconn.InboxPrefix(natsconn.NodeUser("*")) + ".>"},
+			Subscribe: []string{door.Subjects},
+		})
 	},
 	// It writes no event: what it keeps lies beside the log.
 	UserAuditor: func() Permissions {
@@ -69,20 +77,14 @@ var services = map[string]func() Permissions{
 	},
 }
 
-// NodePermissions is what the agent of a node may do: report, beat and register in its own name, hear its own ledger, answer the
-// gateway.
-func NodePermissions(node string) Permissions {
-	own := []string{"evt.ledger." + node, "evt.node." + node, "evt.report." + node + ".>"}
-	p := Permissions{
-		Publish:   []string{"evt.report." + node + ".>", "hb." + node, "cmd.node." + node, "$JS.FC.EVENTS.>"},
-		Subscribe: []string{natsconn.InboxPrefix(natsconn.NodeUser(node)) + ".>", "live.evt.ledger." + node, "live.evt.node." + node, "rpc." + node + ".>"},
-		Respond:   true,
+// NodePermissions is what the agent of a node may do: knock at the door in its own name with its own key, beat, hear its own ledger
+// and answer the gateway. It never speaks to JetStream, which answers wherever the asker says, with the server's own right to publish:
+// who may ask it anything can write anything.
+func NodePermissions(node, key string) Permissions {
+	return Permissions{
+		Publish:   []string{door.Subject(node, key, ">"), "hb." + node, rpc.Answers(node) + ".>"},
+		Subscribe: []string{natsconn.InboxPrefix(natsconn.NodeUser(node)) + ".>", "live.evt.ledger." + node, rpc.Prefix + node + ".>"},
 	}
-	for _, subject := range own {
-		// The server holds the consumer to the filter that stands in the subject.
-		p.Publish = append(p.Publish, "$JS.API.CONSUMER.CREATE.EVENTS.*."+subject, "$JS.API.DIRECT.GET.EVENTS."+subject)
-	}
-	return p
 }
 
 // keeper writes snapshots of the state and removes them.
@@ -137,7 +139,6 @@ func (p Permissions) and(o Permissions) Permissions {
 	return Permissions{
 		Publish:   slices.Concat(p.Publish, o.Publish),
 		Subscribe: slices.Concat(p.Subscribe, o.Subscribe),
-		Respond:   p.Respond || o.Respond,
 	}
 }
 

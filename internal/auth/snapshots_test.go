@@ -9,16 +9,17 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/logtest"
 	"github.com/rutter-run/rutter/internal/auth"
+	"github.com/rutter-run/rutter/internal/auth/authtest"
 )
 
 // TestOnlyTheReconcilerWritesSnapshots: every service starts from them, and one keeps them.
 func TestOnlyTheReconcilerWritesSnapshots(t *testing.T) {
-	c, ctx := newCluster(t), logtest.Context(t)
-	keeper := c.client(c.keys.Creds(auth.UserReconciler)).Snapshots()
+	c, ctx := authtest.New(t), logtest.Context(t)
+	keeper := c.Client(c.Keys.Creds(auth.UserReconciler)).Snapshots()
 	info := events.SnapshotInfo{Version: 1, Sequence: 7, Event: "e7", Log: time.Unix(1, 2).UTC(), Hash: "sha256:00"}
 	require.NoError(t, keeper.Put(ctx, info, []byte("state")))
 	for _, user := range []string{auth.UserReconciler, auth.UserScheduler, auth.UserNodeHealth, auth.UserGateway} {
-		reader := c.client(c.keys.Creds(user)).Snapshots()
+		reader := c.Client(c.Keys.Creds(user)).Snapshots()
 		all, err := reader.List(ctx)
 		require.NoError(t, err, user)
 		require.Len(t, all, 1)

@@ -17,38 +17,39 @@ import (
 	"github.com/rutter-run/rutter/events/logtest"
 	"github.com/rutter-run/rutter/events/subscription"
 	"github.com/rutter-run/rutter/internal/auth"
+	"github.com/rutter-run/rutter/internal/auth/authtest"
 )
 
 // subscriber makes credentials and gives their file.
-func (c *cluster) subscriber(name string, patterns ...string) string {
-	c.t.Helper()
-	creds, err := c.keys.NewSubscriber(name, time.Hour, patterns...)
-	require.NoError(c.t, err)
-	file := filepath.Join(c.t.TempDir(), name+".creds")
-	require.NoError(c.t, os.WriteFile(file, []byte(creds), 0o600))
+func subscriber(t *testing.T, c *authtest.Cluster, name string, patterns ...string) string {
+	t.Helper()
+	creds, err := c.Keys.NewSubscriber(name, time.Hour, patterns...)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), name+".creds")
+	require.NoError(t, os.WriteFile(file, []byte(creds), 0o600))
 	return file
 }
 
 // outside connects as a program outside this repository does.
-func (c *cluster) outside(creds string) *jetstream.Client {
-	c.t.Helper()
-	nc, err := jetstream.Connect(c.server.URL(), creds, nats.Secure(c.tls))
-	require.NoError(c.t, err)
-	c.t.Cleanup(nc.Close)
-	return jetstream.Open(nc, catalog.New(), jetstream.Logger(c.log))
+func outside(t *testing.T, c *authtest.Cluster, creds string) *jetstream.Client {
+	t.Helper()
+	nc, err := jetstream.Connect(c.Server.URL(), creds, nats.Secure(c.TLS))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	return jetstream.Open(nc, catalog.New(), jetstream.Logger(c.Log))
 }
 
 func TestSubscriberFollowsAndKeepsItsPosition(t *testing.T) {
-	c := newCluster(t)
+	c := authtest.New(t)
 	ctx := logtest.Context(t)
-	health := c.service(auth.UserNodeHealth)
+	health := c.Service(auth.UserNodeHealth)
 	_, err := health.Log().Append(ctx, events.Batch{{Subject: events.NodeSubject("n1"), Events: logtest.Facts("n1", 3)}})
 	require.NoError(t, err)
-	_, err = c.service(auth.UserScheduler).Log().Append(ctx, events.Batch{{Subject: events.LedgerSubject("n1"), Events: []events.Event{logtest.Assigned("a1", "n1")}}})
+	_, err = c.Service(auth.UserScheduler).Log().Append(ctx, events.Batch{{Subject: events.LedgerSubject("n1"), Events: []events.Event{logtest.Assigned("a1", "n1")}}})
 	require.NoError(t, err)
 	stop := errors.New("stop")
 	for name, patterns := range map[string][]string{"all": nil, "nodes": {"evt.node.*"}, "one": {"evt.node.n1", "evt.ledger.n1"}} {
-		client := c.outside(c.subscriber(name, patterns...))
+		client := outside(t, c, subscriber(t, c, name, patterns...))
 		next := uint64(1)
 		for range 3 {
 			options := []subscription.Option{subscription.Durable(client.Position(name)), subscription.Aggregates(events.AggregateNode),
@@ -76,28 +77,28 @@ func TestSubscriberFollowsAndKeepsItsPosition(t *testing.T) {
 }
 
 func TestSubscriberIsKeptToReading(t *testing.T) {
-	c := newCluster(t)
+	c := authtest.New(t)
 	ctx := logtest.Context(t)
-	_, err := c.service(auth.UserNodeHealth).Log().Append(ctx, logtest.One(events.NodeSubject("n1"), 0, "e1"))
+	_, err := c.Service(auth.UserNodeHealth).Log().Append(ctx, logtest.One(events.NodeSubject("n1"), 0, "e1"))
 	require.NoError(t, err)
 	for name, patterns := range map[string][]string{"all": nil, "nodes": {"evt.node.*"}} {
-		creds := c.subscriber(name, patterns...)
-		client := c.outside(creds)
+		creds := subscriber(t, c, name, patterns...)
+		client := outside(t, c, creds)
 		_, err := client.Log().Append(ctx, logtest.One(events.NodeSubject("n1"), 1, "forged"))
 		require.ErrorIs(t, err, events.ErrDenied)
 		require.ErrorIs(t, client.Commands().Send(ctx, logtest.Register("c1", "n1")), events.ErrDenied)
 		_, err = client.Position("another").Load(ctx)
 		require.ErrorIs(t, err, events.ErrDenied)
-		raw := c.conn(creds)
+		raw := c.Conn(creds)
 		for _, subject := range []string{
 			"hb.n1", "rpc.n1.exec", "join.n1", "cmd.workload.default.web", "live.evt.node.n1", "$KV.LEASES.scheduler", "$KV.SUBSCRIBERS.another",
 			"$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.CONSUMER.NAMES.EVENTS",
 			"$JS.API.CONSUMER.LIST.EVENTS", "$JS.API.CONSUMER.CREATE.COMMANDS.x", "$JS.API.DIRECT.GET.COMMANDS", "_INBOX_scheduler.x",
 		} {
-			c.refused(raw, subject)
+			c.Refused(raw, nats.NewMsg(subject))
 		}
 	}
-	nodes := c.outside(c.subscriber("nodes2", "evt.node.*"))
+	nodes := outside(t, c, subscriber(t, c, "nodes2", "evt.node.*"))
 	require.ErrorIs(t, nodes.Log().Follow(ctx, 1, nil), events.ErrDenied)
 	require.ErrorIs(t, nodes.Log().FollowSubjects(ctx, 1, []string{"evt.ledger.*"}, nil), events.ErrDenied)
 	require.ErrorIs(t, nodes.Log().FollowSubjects(ctx, 1, []string{"evt.node.*", "evt.ledger.*"}, nil), events.ErrDenied)

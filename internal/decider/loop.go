@@ -183,6 +183,9 @@ func (l *Loop) Ready() error {
 	return nil
 }
 
+// WaitReady waits until the log has been folded in up to where it ended at the start, or ctx is done.
+func (l *Loop) WaitReady(ctx context.Context) error { return l.follower.WaitLive(ctx) }
+
 // newBackOff gives growing pauses with jitter, from a few milliseconds to a few seconds.
 func newBackOff() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
 
@@ -20,11 +18,11 @@ import (
 
 // Config says where the servers are and who connects.
 type Config struct {
-	URLs  []string // such as nats://10.0.0.1:4222; the others of a cluster are learnt from the first that answers
-	Name  string   // of the connection, as the servers show it
-	Creds string   // file with the user's JWT and seed; empty on a server without credentials
-	Token string   // the same as text instead of a file, such as the join token's
-	TLS   *tls.Config
+	URLs  []string           // such as nats://10.0.0.1:4222; the others of a cluster are learnt from the first that answers
+	Name  string             // of the connection, as the servers show it
+	Creds string             // file with the user's JWT and seed, read at every connection; empty on a server without credentials
+	Token string             // the same as text instead of a file, such as the join token's
+	TLS   *tls.Config        // nil: plain, which is for servers on this machine alone
 	Log   logrus.FieldLogger // logrus' standard logger where nil
 }
 
@@ -74,6 +72,11 @@ func (c Config) options(log *logrus.Entry) ([]nats.Option, error) {
 	if len(c.URLs) == 0 {
 		return nil, errors.New("no URL: want one such as nats://127.0.0.1:4222")
 	}
+	if c.TLS == nil {
+		if err := plain(c.URLs); err != nil {
+			return nil, err
+		}
+	}
 	options := []nats.Option{
 		nats.Name(c.Name),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
@@ -97,55 +100,21 @@ func (c Config) options(log *logrus.Entry) ([]nats.Option, error) {
 	}
 	if c.TLS != nil {
 		options = append(options, nats.Secure(c.TLS))
+	} else {
+		options = append(options, nats.SetCustomDialer(loopbackDialer()))
 	}
-	creds := []byte(c.Token)
-	if c.Creds != "" {
-		data, err := os.ReadFile(c.Creds)
-		if err != nil {
-			return nil, fmt.Errorf("credentials: %w", err)
-		}
-		creds = data
+	creds, err := c.creds()
+	if creds == nil || err != nil {
+		return options, err
 	}
-	if len(creds) == 0 {
-		return options, nil
-	}
-	token, err := jwt.ParseDecoratedJWT(creds)
-	if err != nil {
-		return nil, fmt.Errorf("credentials: %w", err)
-	}
-	claims, err := jwt.DecodeUserClaims(token)
-	if err != nil {
-		return nil, fmt.Errorf("credentials: %w", err)
-	}
-	seed, err := seedOf(creds)
-	if err != nil {
-		return nil, fmt.Errorf("credentials: %w", err)
-	}
-	return append(options, nats.UserJWTAndSeed(token, seed), nats.CustomInboxPrefix(InboxPrefix(userName(claims)))), nil
+	return append(options, nats.UserJWT(creds.token, creds.sign), nats.CustomInboxPrefix(InboxPrefix(creds.user))), nil
 }
 
 // NodeTag marks the JWT of a node, whose name could be a service's.
 const NodeTag = "node"
 
-// NodeUser is the name of a node's user, which no service has.
-func NodeUser(node string) string { return "node_" + node }
+// NodeUser is the name of a node's user, which no service has. All nodes' inboxes lie below one prefix.
+func NodeUser(node string) string { return "node." + node }
 
 // InboxPrefix heads the subjects on which a user receives replies; nobody else may listen there.
 func InboxPrefix(user string) string { return "_INBOX_" + user }
-
-// userName is whose inbox the holder of a JWT has.
-func userName(claims *jwt.UserClaims) string {
-	if claims.Tags.Contains(NodeTag) {
-		return NodeUser(claims.Name)
-	}
-	return claims.Name
-}
-
-func seedOf(creds []byte) (string, error) {
-	key, err := jwt.ParseDecoratedUserNKey(creds)
-	if err != nil {
-		return "", err
-	}
-	seed, err := key.Seed()
-	return string(seed), err
-}

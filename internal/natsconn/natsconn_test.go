@@ -68,13 +68,13 @@ func TestInboxes(t *testing.T) {
 	t.Cleanup(cancel)
 	health := connect(keys.Creds(auth.UserNodeHealth))
 	go func() {
-		_ = auth.NewJoinServer(admission, func(string) (string, bool) { return "", false }, quiet()).Run(ctx, health)
+		_ = auth.NewJoinServer(admission, func(string) (string, uint64) { return "", 0 }, quiet()).Run(ctx, health)
 	}()
 	token, err := keys.JoinToken()
 	require.NoError(t, err)
 	file := filepath.Join(dir, "scheduler.creds")
 	require.NoError(t, auth.Join(logtest.Context(t), auth.JoinRequest{URLs: []string{server.URL()}, Token: token, Node: "scheduler", File: file, Log: quiet()}))
-	require.Regexp(t, `^_INBOX_node_scheduler\.`, connect(file).NewInbox())
+	require.Regexp(t, `^_INBOX_node\.scheduler\.`, connect(file).NewInbox())
 	require.Regexp(t, `^_INBOX_scheduler\.`, connect(keys.Creds(auth.UserScheduler)).NewInbox())
 }
 

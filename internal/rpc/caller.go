@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"github.com/rutter-run/rutter/events"
 )
@@ -67,7 +68,7 @@ func (c *Caller) call(ctx context.Context, node, verb string, request any, strea
 	if err != nil {
 		return 0, fmt.Errorf("encode the request: %w", err)
 	}
-	inbox := c.nc.NewInbox()
+	inbox := Answers(node) + "." + nuid.Next()
 	sub, err := c.nc.SubscribeSync(inbox)
 	if err != nil {
 		return 0, fail(events.ErrUnavailable, "listen for node %s: %v", node, err)
@@ -106,9 +107,13 @@ func (a *answer) run(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if m.Subject != a.sub.Subject {
+			continue // steered here by somebody's consumer
+		}
 		switch stream := m.Header.Get(headerStream); stream {
 		case streamReady:
-			if a.input != "" || !strings.HasPrefix(m.Header.Get(headerInput), Prefix+a.node+".") {
+			session, ours := strings.CutPrefix(m.Header.Get(headerInput), inputSubject(a.node, ""))
+			if a.input != "" || !ours || session == "" || strings.ContainsAny(session, ".*> \t\r\n") {
 				return 0, fmt.Errorf("node %s answers out of turn", a.node)
 			}
 			a.input = m.Header.Get(headerInput)

@@ -1,8 +1,8 @@
 // Package rpc carries byte streams between gateway and agents over NATS request and reply: container logs, exec and stats. Streams
 // never decide anything and are never part of the log.
 //
-// A session begins with a request on rpc.<node>.<verb> whose reply subject is an inbox of the caller. Everything that the agent
-// says goes to that inbox, everything that the caller says after the request goes to rpc.<node>.in.<session>, which the agent
+// A session begins with a request on rpc.<node>.<verb> whose reply subject lies in the part of the gateways' inbox that is the node's
+// ([Answers]). Everything that the agent says goes there, everything that the caller says after the request goes to rpc.<node>.in.<session>, which the agent
 // names in its first message. What a message is stands in its header Rutter-Stream:
 //
 //	agent → caller                            caller → agent
@@ -17,6 +17,7 @@
 // slows the writer down and nobody's memory grows. Chunks are at most [MaxChunk] bytes. A side that hears nothing for [Silence] takes the
 // other for gone. A node without an agent answers at once: NATS itself says that nobody listens.
 //
-// Permissions: an agent subscribes rpc.<node>.> and answers by allow_responses (max -1, a long expiry); a gateway publishes rpc.>
-// and subscribes its own inbox prefix.
+// Permissions: an agent subscribes rpc.<node>.> and publishes below [Answers] of its node; a gateway publishes rpc.> and subscribes its own
+// inbox prefix. Neither has the right to answer wherever a request points, and each looks at what it hears once more: a request whose
+// reply lies elsewhere, or a message that was stored under another subject and is only delivered here, is not heard.
 package rpc

@@ -18,17 +18,16 @@ import (
 	"github.com/rutter-run/rutter/events"
 )
 
-// startServer runs a NATS server with the permissions that a deployment gives: the agent hears rpc.n1.> and may only answer, the gateway speaks
-// on rpc.> and hears its own inbox.
+// startServer runs a NATS server with the permissions that a deployment gives: the agent hears rpc.n1.> and speaks in its own part of the
+// gateways' inbox, the gateway speaks on rpc.> and hears its own inbox.
 func startServer(t *testing.T) (agent, gateway *nats.Conn) {
 	t.Helper()
 	options := &natsserver.Options{
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true,
 		Users: []*natsserver.User{
 			{Username: "agent", Password: "a", Permissions: &natsserver.Permissions{
-				Publish:   &natsserver.SubjectPermission{Deny: []string{">"}},
+				Publish:   &natsserver.SubjectPermission{Allow: []string{"_INBOX_gateway.rpc.n1.>"}},
 				Subscribe: &natsserver.SubjectPermission{Allow: []string{"rpc.n1.>"}},
-				Response:  &natsserver.ResponsePermission{MaxMsgs: -1, Expires: 24 * time.Hour},
 			}},
 			{Username: "gateway", Password: "g", Permissions: &natsserver.Permissions{
 				Publish:   &natsserver.SubjectPermission{Allow: []string{"rpc.>"}},
@@ -178,10 +177,10 @@ func TestErrorsKeepWhatTheyAre(t *testing.T) {
 	agent, gateway := startServer(t)
 	var fault error
 	serve(t, agent, gateway, Handlers{Stats: func(context.Context, StatsRequest) ([]ContainerStats, error) { return nil, fault }}, DefaultTiming)
-	for _, k := range kinds {
-		fault = fmt.Errorf("instance web-0-1: %w", k.err)
+	for _, kind := range []error{events.ErrNotFound, events.ErrConflict, events.ErrInvalid, events.ErrDenied, events.ErrUnavailable, events.ErrBusy} {
+		fault = fmt.Errorf("instance web-0-1: %w", kind)
 		_, err := NewCaller(gateway).Stats(t.Context(), "n1", StatsRequest{})
-		require.ErrorIs(t, err, k.err)
+		require.ErrorIs(t, err, kind)
 		require.EqualError(t, err, fault.Error())
 	}
 	fault = errors.New("of no kind")
@@ -225,7 +224,7 @@ func TestACallerThatVanishesIsNoticed(t *testing.T) {
 		return ctx.Err()
 	}}, quick)
 	// A request by hand, whose maker then says nothing more.
-	require.NoError(t, gateway.PublishRequest("rpc.n1.logs", gateway.NewInbox(), []byte("{}")))
+	require.NoError(t, gateway.PublishRequest("rpc.n1.logs", Answers("n1")+".by-hand", []byte("{}")))
 	require.ErrorIs(t, <-ended, errCallerGone)
 }
 
@@ -252,4 +251,21 @@ func TestAnAgentThatStopsSaysSo(t *testing.T) {
 	err := NewCaller(gateway).Logs(t.Context(), "n1", LogsRequest{Follow: true}, func(LogLine) error { go stop(); return nil })
 	require.ErrorIs(t, err, events.ErrUnavailable)
 	require.ErrorContains(t, err, "shutting down")
+}
+
+// Who may answer may not be told where: a request whose reply subject is not the node's part of the gateways' inbox is not heard.
+func TestAnswersGoToGatewaysAlone(t *testing.T) {
+	agent, gateway := startServer(t)
+	asked := make(chan string, 16)
+	serve(t, agent, gateway, Handlers{Stats: func(_ context.Context, r StatsRequest) ([]ContainerStats, error) {
+		asked <- r.Instance.Name
+		return nil, nil
+	}}, DefaultTiming)
+	for _, reply := range []string{"", "cmd.workload.default.web", "_INBOX_gateway.x", "_INBOX_gateway.rpc.n2.x", "_INBOX_gateway.rpc.n1", "_INBOX_scheduler.rpc.n1.x"} {
+		require.NoError(t, gateway.PublishMsg(&nats.Msg{Subject: "rpc.n1.stats", Reply: reply, Data: []byte(`{"instance":{"name":"steered"}}`)}))
+	}
+	_, err := NewCaller(gateway).Stats(t.Context(), "n1", StatsRequest{Instance: events.InstanceKey{Name: "honest"}})
+	require.NoError(t, err)
+	require.Equal(t, "honest", <-asked)
+	require.Empty(t, asked)
 }

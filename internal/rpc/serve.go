@@ -52,7 +52,12 @@ func ServeTimed(ctx context.Context, nc *nats.Conn, node string, handlers Handle
 	}
 	subs = append(subs, in)
 	for verb, serve := range map[string]func(*session, []byte) error{verbLogs: s.logs, verbExec: s.exec, verbStats: s.stats} {
-		sub, err := subscribe(verbSubject(node, verb), func(m *nats.Msg) { s.begin(running, m, serve) })
+		subject := verbSubject(node, verb)
+		sub, err := subscribe(subject, func(m *nats.Msg) {
+			if m.Subject == subject { // else it was not sent here, but steered by somebody's consumer
+				s.begin(running, m, serve)
+			}
+		})
 		if err != nil {
 			return err
 		}
@@ -77,8 +82,8 @@ type server struct {
 
 // begin answers one request in a session of its own.
 func (s *server) begin(ctx context.Context, request *nats.Msg, serve func(*session, []byte) error) {
-	if request.Reply == "" {
-		return // nobody to answer
+	if !strings.HasPrefix(request.Reply, Answers(s.node)+".") {
+		return // no gateway asks for answers elsewhere
 	}
 	session := newSession(ctx, s, request.Reply)
 	s.mu.Lock()
@@ -103,7 +108,10 @@ func (s *server) begin(ctx context.Context, request *nats.Msg, serve func(*sessi
 
 // input hands what a caller says to its session.
 func (s *server) input(m *nats.Msg) {
-	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	id, ok := strings.CutPrefix(m.Subject, inputSubject(s.node, ""))
+	if !ok {
+		return // steered here
+	}
 	s.mu.Lock()
 	session := s.sessions[id]
 	s.mu.Unlock()

@@ -1,14 +1,15 @@
 package rpc
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/internal/natsconn"
 )
 
 // Prefix heads the subjects of streams.
@@ -64,6 +65,11 @@ const (
 	streamCancel = "cancel"
 )
 
+// Answers is where a node's agent answers gateways: a part of the gateways' inbox that is the node's alone. It may publish nowhere else.
+func Answers(node string) string {
+	return natsconn.InboxPrefix(events.ServiceGateway) + "." + strings.TrimSuffix(Prefix, ".") + "." + node
+}
+
 func verbSubject(node, verb string) string { return Prefix + node + "." + verb }
 
 func inputSubject(node, session string) string { return Prefix + node + ".in." + session }
@@ -76,26 +82,10 @@ func ackMessage(subject string, chunks int) *nats.Msg {
 	return message(subject, streamAck, []byte(strconv.Itoa(chunks)))
 }
 
-// kinds are the errors that keep their identity on the way.
-var kinds = []struct {
-	name string
-	err  error
-}{
-	{"not-found", events.ErrNotFound},
-	{"conflict", events.ErrConflict},
-	{"invalid", events.ErrInvalid},
-	{"denied", events.ErrDenied},
-	{"unavailable", events.ErrUnavailable},
-	{"busy", events.ErrBusy},
-}
-
 func errorMessage(subject string, err error) *nats.Msg {
 	m := message(subject, streamError, []byte(err.Error()))
-	for _, k := range kinds {
-		if errors.Is(err, k.err) {
-			m.Header.Set(headerError, k.name)
-			break
-		}
+	if name := events.ErrorName(err); name != "" {
+		m.Header.Set(headerError, name)
 	}
 	return m
 }
@@ -107,13 +97,7 @@ type failure struct {
 }
 
 func errorIn(m *nats.Msg) error {
-	remote := &failure{text: string(m.Data)}
-	for _, k := range kinds {
-		if m.Header.Get(headerError) == k.name {
-			remote.is = k.err
-		}
-	}
-	return remote
+	return &failure{text: string(m.Data), is: events.ErrorNamed(m.Header.Get(headerError))}
 }
 
 func fail(is error, format string, args ...any) error {
