@@ -22,6 +22,7 @@ type Client struct {
 	wait     time.Duration
 	lease    time.Duration
 	log      logrus.FieldLogger
+	direct   atomic.Bool   // the last event of a subject is asked of any replica, by subject
 	imported atomic.Uint64 // up to this sequence the log was imported, as far as the client has heard
 }
 

@@ -163,7 +163,7 @@ func (f *follower) lookAhead(ctx context.Context) (err error) {
 		return err
 	}
 	if f.tail == 0 {
-		last, err := f.client.leaderMessage(ctx, StreamEvents, lastFor{f.filter})
+		last, err := log.lastOf(ctx, events.Subject(f.filter))
 		if err != nil && !errors.Is(err, events.ErrNotFound) {
 			return err
 		}

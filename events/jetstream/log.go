@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -60,12 +61,26 @@ func (l *Log) Get(ctx context.Context, sequence uint64) (events.Event, error) {
 
 // LastOf implements events.Log.
 func (l *Log) LastOf(ctx context.Context, subject events.Subject) (events.Event, error) {
-	// The stream's leader knows every acknowledged write; any replica might be a moment behind.
-	msg, err := l.client.leaderMessage(ctx, StreamEvents, lastFor{string(subject)})
+	msg, err := l.lastOf(ctx, subject)
 	if err != nil {
 		return events.Event{}, fmt.Errorf("last event of %s: %w", subject, err)
 	}
 	return l.client.event(msg), nil
+}
+
+// lastOf asks the stream's leader, which knows every acknowledged write. The leader can only be asked about any subject or none; who may
+// not, such as a subscriber to some subjects, asks for the subject by its own API subject, which any replica may answer, also one that is a
+// moment behind.
+func (l *Log) lastOf(ctx context.Context, subject events.Subject) (stored, error) {
+	if l.client.direct.Load() {
+		return l.client.lastMessage(ctx, StreamEvents, string(subject))
+	}
+	msg, err := l.client.leaderMessage(ctx, StreamEvents, lastFor{string(subject)})
+	if errors.Is(err, events.ErrDenied) {
+		l.client.direct.Store(true)
+		return l.lastOf(ctx, subject)
+	}
+	return msg, err
 }
 
 // stored is a message as a direct get gives it.
