@@ -40,7 +40,8 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench IMAGE",
 		Short: "Measure the cluster: apply to ready, delete to gone, replay; one JSON line a figure",
 		Long: `Measure the cluster as its users have it: start so many instances of an image and stop them again, several times, then replay its log. It
-makes a workload called ` + benchWorkload + ` and removes it. Figures beside the floor of the same machine are those of ` + "`task bench`" + `.`,
+makes a workload called ` + benchWorkload + ` and removes it. Figures beside the floor of the same machine are those of ` + "`task bench`" + ` and, for replay and
+time travel on a long log, ` + "`rutter bench log`" + `.`,
 		Args: args(1, 1, "one image"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := client.FindConfig(given, config)
@@ -73,6 +74,7 @@ makes a workload called ` + benchWorkload + ` and removes it. Figures beside the
 	flags.StringVarP(&namespace, "namespace", "n", spec.DefaultNamespace, "namespace")
 	flags.IntVar(&replicas, "replicas", 1, "instances started at once")
 	flags.IntVar(&rounds, "rounds", 5, "times")
+	cmd.AddCommand(newBenchLogCommand())
 	return cmd
 }
 

@@ -3,4 +3,4 @@
 package past_test
 
 // The race detector makes folding many times slower; it has seen enough after these.
-const points, fromFirst = 150, 15
+const points, fromFirst = 100, 8
