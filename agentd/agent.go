@@ -67,6 +67,7 @@ type Agent struct {
 	store   *store.Store
 	outbox  *outbox
 	starts  *semaphore.Weighted
+	probes  *semaphore.Weighted // questions to containers, at once
 	group   *errgroup.Group
 
 	mu      sync.Mutex
@@ -94,7 +95,7 @@ func New(config Config, rt runtime.Runtime, conns Connections, log *logrus.Entry
 	a := &Agent{
 		config: config, runtime: rt, conns: conns, store: s, workers: map[string]*worker{},
 		log:    log.WithField("node", config.Node),
-		starts: semaphore.NewWeighted(int64(max(1, config.ParallelStarts))),
+		starts: semaphore.NewWeighted(int64(max(1, config.ParallelStarts))), probes: semaphore.NewWeighted(parallelProbes),
 	}
 	a.outbox = newOutbox(s, conns.Log, events.NodeSource(config.Node), a.log)
 	a.say(false, "starting")
@@ -147,7 +148,9 @@ func (a *Agent) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.mu.Lock()
 	a.ledger = l
+	a.mu.Unlock()
 	// What was revoked while no agent ran must not be started again first. But an agent that starts cut off supervises what it has.
 	a.glance(ctx)
 	if err := a.untilDone(ctx, "look at what runs", func() error { return a.adopt(ctx, records) }); err != nil {

@@ -1,6 +1,7 @@
 package agentd
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ import (
 // started notes a run that has started and waits for its end.
 func (w *worker) started(ctx context.Context, c *instance.Container, run int, s runtime.Status) {
 	c.Run, c.Phase, c.StartedAt, c.ExitedAt, c.Code, c.Announced = run, instance.RunRunning, s.StartedAt, time.Time{}, 0, false
+	c.Up, c.Ready, c.Killed = false, false, ""
 	w.mu.Lock()
 	w.runs[c.Name] = run
 	w.mu.Unlock()
@@ -23,11 +25,13 @@ func (w *worker) started(ctx context.Context, c *instance.Container, run int, s 
 		Container: c.Name, Run: run, ContainerID: s.ID, PID: s.PID, At: s.StartedAt, Addresses: w.record.Addresses,
 	})
 	w.watch(ctx, s.ID)
+	w.probe(ctx, c, s.ID)
 }
 
 // exited notes the end of a run, once.
 func (w *worker) exited(s runtime.Status) {
 	delete(w.watching, s.ID)
+	w.quiet(s.ID)
 	name, run, ok := runOf(s.ID)
 	if !ok {
 		return
@@ -43,9 +47,14 @@ func (w *worker) exited(s runtime.Status) {
 	ran := max(0, s.ExitedAt.Sub(started))
 	c.Phase, c.Code, c.ExitedAt = instance.RunExited, s.ExitCode, s.ExitedAt
 	c.Failures = instance.Failures(c.Failures, ran)
-	w.note(report.ExitedV1{
+	exit := report.ExitedV1{
 		Container: name, Run: run, Code: s.ExitCode, Signal: s.Signal, OOM: s.OOMKilled, At: s.ExitedAt, Ran: spec.Duration(ran),
-	})
+	}
+	if c.Killed != "" {
+		exit.Reason, exit.Message = report.ReasonProbeFailed, c.Killed
+		c.Code = cmp.Or(c.Code, unknownExit) // it did not succeed, however well it ended
+	}
+	w.note(exit)
 }
 
 // watch tells the worker when the container has ended.

@@ -36,6 +36,8 @@ type worker struct {
 	images   map[string]runtime.Image // by reference
 	pending  []store.Report           // made, and not yet on disk
 	watching map[string]bool          // container ids whose exit is waited for
+	probing  map[string]context.CancelFunc
+	news     chan probeNews // of the probes
 }
 
 func newWorker(a *Agent, assignment instance.Assignment, record store.Record, found []runtime.Status) *worker {
@@ -45,6 +47,7 @@ func newWorker(a *Agent, assignment instance.Assignment, record store.Record, fo
 		wake:   make(chan struct{}, 1),
 		exits:  make(chan runtime.Status, len(assignment.Spec.Containers)+1),
 		images: map[string]runtime.Image{}, watching: map[string]bool{}, runs: map[string]int{},
+		probing: map[string]context.CancelFunc{}, news: make(chan probeNews),
 	}
 	w.state = instance.State{
 		Spec: assignment.Spec, Sandbox: record.Created, Ended: record.Ended,
@@ -146,6 +149,7 @@ func (w *worker) catchUp(ctx context.Context) {
 			}
 		case c.Phase == instance.RunRunning && ok && run == c.Run && status.State == runtime.StateRunning:
 			w.watch(ctx, status.ID)
+			w.probe(ctx, c, status.ID)
 		case c.Phase == instance.RunRunning && ok && run == c.Run && status.State == runtime.StateExited:
 			w.exited(status)
 		case c.Phase == instance.RunRunning:
@@ -178,7 +182,7 @@ func (w *worker) do(ctx context.Context, action instance.Action) {
 	case instance.Announce:
 		c := w.container(action.Container)
 		c.Announced = true
-		w.note(report.RestartingV1{Container: c.Name, Run: action.Run, NotBefore: action.Until, Failures: c.Failures})
+		w.note(report.RestartingV1{Container: c.Name, Run: action.Run, NotBefore: action.Until, Failures: c.Failures, Message: c.Killed})
 	case instance.Stop:
 		w.stop(ctx)
 	case instance.Remove:
@@ -204,6 +208,8 @@ func (w *worker) wait(ctx context.Context, until time.Time) {
 	select {
 	case s := <-w.exits:
 		w.exited(s)
+	case n := <-w.news:
+		w.heard(ctx, n)
 	case <-w.wake:
 	case <-due:
 	case <-ctx.Done():
@@ -352,6 +358,7 @@ func (w *worker) stop(ctx context.Context) {
 		if c.Phase != instance.RunRunning {
 			continue
 		}
+		w.quiet(containerID(w.assignment.Key, c.Name, c.Run))
 		all.Go(func() {
 			id, signal := containerID(w.assignment.Key, c.Name, c.Run), w.specOf(c.Name).StopSignal
 			if err := w.agent.runtime.Stop(ctx, id, signal, w.state.Grace); err != nil && !errors.Is(err, runtime.ErrNotFound) {

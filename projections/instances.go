@@ -224,8 +224,8 @@ func observe(i *Instance, e events.Event) {
 		}
 		withContainer(i, data.Container, data.Run, func(c *Container) {
 			c.Run, c.ID, c.PID, c.StartedAt = data.Run, data.ContainerID, data.PID, data.At
-			// Without a readiness probe a container is ready as soon as it runs.
-			c.Running, c.Healthy, c.Message, c.NotBefore = true, true, "", time.Time{}
+			// Without a probe that says so a container is ready as soon as it runs.
+			c.Running, c.Healthy, c.Message, c.NotBefore = true, !probed(i, data.Container), "", time.Time{}
 		})
 	case report.HealthyV1:
 		withContainer(i, data.Container, data.Run, func(c *Container) { c.Healthy, c.Message = true, "" })
@@ -325,4 +325,14 @@ func mark(index *btree.Map[string, struct{}], key string, in bool) {
 	} else {
 		index.Delete(key)
 	}
+}
+
+// probed reports whether a container of the instance is ready only when a probe says so.
+func probed(i *Instance, container string) bool {
+	for _, c := range i.Spec.Containers {
+		if c.Name == container {
+			return c.Probed()
+		}
+	}
+	return false
 }

@@ -80,6 +80,8 @@ func endPhase(i *Instance) (spec.Phase, string) {
 
 func exitReason(c Container) string {
 	switch {
+	case c.Exit.Reason == report.ReasonProbeFailed:
+		return c.Name + " was ended because a probe failed: " + c.Exit.Message
 	case c.Exit.OOM:
 		return c.Name + " was killed: out of memory"
 	case c.Exit.Signal != 0:

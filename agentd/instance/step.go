@@ -39,6 +39,11 @@ type Container struct {
 	ExitedAt  time.Time
 	Failures  int  // runs in a row that ended soon
 	Announced bool // that the next run waits
+
+	// What its probes have come to.
+	Up     bool   // its startup probe has passed
+	Ready  bool   // its readiness probe passes
+	Killed string // why the agent ended the run, where it did
 }
 
 // RunPhase is where a run stands. It only climbs; the next run begins anew.

@@ -221,6 +221,8 @@ func (c *cli) exitText(exit *api.Exit) string {
 	switch {
 	case exit.OOM:
 		how = "killed, out of memory"
+	case exit.Reason != "":
+		how = "ended, " + exit.Message
 	case exit.Signal != 0:
 		how = fmt.Sprintf("signal %d", exit.Signal)
 	}

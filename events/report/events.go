@@ -53,14 +53,21 @@ type ExitedV1 struct {
 	OOM       bool          `json:"oom,omitempty"`    // the kernel killed it at its memory limit
 	At        time.Time     `json:"at"`
 	Ran       spec.Duration `json:"ran"`
+	// Reason is ProbeFailed where the agent ended the run because of a probe, and Message what that said last.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
 }
+
+// ReasonProbeFailed: a liveness or startup probe failed as often as it may.
+const ReasonProbeFailed = "ProbeFailed"
 
 // RestartingV1: the container's next run waits.
 type RestartingV1 struct {
 	Container string    `json:"container"`
-	Run       int       `json:"run"`       // the coming one
-	NotBefore time.Time `json:"notBefore"` // by the node's clock
-	Failures  int       `json:"failures"`  // in a row
+	Run       int       `json:"run"`               // the coming one
+	NotBefore time.Time `json:"notBefore"`         // by the node's clock
+	Failures  int       `json:"failures"`          // in a row
+	Message   string    `json:"message,omitempty"` // why the agent ended the last run, where it did
 }
 
 // DelayedV1: something that may get better is in the way; the agent tries again by itself.
@@ -159,12 +166,20 @@ func (e ExitedV1) Line() string {
 	case e.Signal != 0:
 		how = fmt.Sprintf("by signal %d", e.Signal)
 	}
-	return fmt.Sprintf("%s exited %s, run %d, after %s", e.Container, how, e.Run, time.Duration(e.Ran).Round(time.Millisecond))
+	line := fmt.Sprintf("%s exited %s, run %d, after %s", e.Container, how, e.Run, time.Duration(e.Ran).Round(time.Millisecond))
+	if e.Reason == ReasonProbeFailed {
+		line += ", because a probe failed: " + e.Message
+	}
+	return line
 }
 
 // Line implements events.Payload.
 func (e RestartingV1) Line() string {
-	return fmt.Sprintf("restarting %s, run %d not before %s", e.Container, e.Run, e.NotBefore.UTC().Format("15:04:05.000"))
+	line := fmt.Sprintf("restarting %s, run %d not before %s", e.Container, e.Run, e.NotBefore.UTC().Format("15:04:05.000"))
+	if e.Message != "" {
+		line += ", after a probe failed: " + e.Message
+	}
+	return line
 }
 
 // Line implements events.Payload.

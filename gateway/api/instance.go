@@ -60,12 +60,14 @@ type Container struct {
 
 // Exit is how a run of a container ended.
 type Exit struct {
-	Run    int           `json:"run"`
-	Code   int           `json:"code"`
-	Signal int           `json:"signal,omitempty"`
-	OOM    bool          `json:"oom,omitempty"`
-	At     time.Time     `json:"at"`
-	Ran    spec.Duration `json:"ran"`
+	Run     int           `json:"run"`
+	Code    int           `json:"code"`
+	Signal  int           `json:"signal,omitempty"`
+	OOM     bool          `json:"oom,omitempty"`
+	Reason  string        `json:"reason,omitempty"`  // ProbeFailed where a probe ended it
+	Message string        `json:"message,omitempty"` // what the probe said last
+	At      time.Time     `json:"at"`
+	Ran     spec.Duration `json:"ran"`
 }
 
 // LogLine is one line of a container's log, or a part of a very long one. In a stream of them a last one with only Error says

@@ -118,7 +118,7 @@ func instanceOf(i *projections.Instance) api.Instance {
 			container.State = "ended"
 		}
 		if x := c.Exit; x != nil {
-			container.LastExit = &api.Exit{Run: x.Run, Code: x.Code, Signal: x.Signal, OOM: x.OOM, At: x.At, Ran: x.Ran}
+			container.LastExit = &api.Exit{Run: x.Run, Code: x.Code, Signal: x.Signal, OOM: x.OOM, At: x.At, Ran: x.Ran, Reason: x.Reason, Message: x.Message}
 		}
 		out.Containers = append(out.Containers, container)
 	}

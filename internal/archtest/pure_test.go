@@ -15,6 +15,7 @@ import (
 var deciders = map[string][]string{
 	"projections":         nil,
 	"agentd/instance":     nil,
+	"agentd/probe":        {"ask.go"},
 	"services/reconciler": {"run.go"},
 	"services/scheduler":  {"run.go"},
 	"services/nodehealth": {"run.go", "ear.go"}, // ear.go keeps the clock of what was heard
