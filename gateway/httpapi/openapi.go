@@ -38,6 +38,7 @@ type content struct {
 var enums = map[reflect.Type][]any{
 	reflect.TypeFor[spec.Protocol]():       {spec.TCP, spec.UDP, spec.SCTP},
 	reflect.TypeFor[spec.SeccompProfile](): {spec.SeccompDefault, spec.SeccompUnconfined},
+	reflect.TypeFor[spec.URIScheme]():      {spec.SchemeHTTP, spec.SchemeHTTPS},
 	reflect.TypeFor[spec.WorkloadType]():   {spec.Service},
 	reflect.TypeFor[spec.RestartPolicy]():  {spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever},
 	reflect.TypeFor[spec.TaintEffect]():    {spec.NoSchedule, spec.PreferNoSchedule, spec.NoExecute},
@@ -128,7 +129,7 @@ func describe(router chi.Router, version string) ([]byte, error) {
 		"Every change is a command that some service decides on; its outcome is an event in the log. Errors are application/problem+json (RFC 9457).")
 	r.SpecEns().SetHTTPBearerTokenSecurity("token", "", "a token of the gateway's tokens file")
 	// These types read and write themselves as strings.
-	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.Portion(""), spec.ImageRef{}} {
+	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.Portion(""), spec.ImageRef{}, spec.PortRef("")} {
 		r.AddTypeMapping(v, "")
 	}
 	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(definitionName),
