@@ -53,7 +53,7 @@ func (n *node) live(d time.Duration) {
 	agent, err := agentd.New(agentd.Config{Node: "n1", Key: "k", Incarnation: "i", DataDir: n.dir, Heartbeat: time.Second, ParallelStarts: 2}, n.runtime,
 		agentd.Connections{
 			Log: n.log, Commands: memlog.NewCommands(catalog.New(), memlog.Faults{}), Heartbeats: memlog.NewHeartbeats(memlog.Faults{}),
-			Connected: func() bool { return true },
+			Reach: func(context.Context) error { return nil },
 		}, logrus.NewEntry(quiet))
 	require.NoError(n.t, err)
 	ctx, cancel := context.WithTimeout(n.t.Context(), d)

@@ -86,6 +86,8 @@ func (r reflector) written(t reflect.Type) *jsonschema.Schema {
 		return text("a length of time as Go writes it", "10s", "1m30s")
 	case reflect.TypeFor[spec.ImageRef]():
 		return &jsonschema.Schema{Type: "string", Description: "an image reference [registry/]repository[:tag][@digest]", Examples: []any{"docker.io/library/nginx:1.27"}}
+	case reflect.TypeFor[spec.Portion]():
+		return text("a number such as 2, or a share such as 25%", "2", "25%")
 	case reflect.TypeFor[spec.PortRef]():
 		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string"}}, Description: "a port's number, or its name among the container's ports"}
 	case reflect.TypeFor[json.RawMessage]():
