@@ -188,5 +188,9 @@ func (l *Loader) Cluster() *Cluster {
 		}
 		return true
 	})
+	l.c.instances.Scan(func(key string, i *Instance) bool {
+		mark(&l.c.apart, key, keepsApart(i))
+		return true
+	})
 	return &l.c
 }

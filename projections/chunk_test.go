@@ -105,8 +105,8 @@ func TestASnapshotKeepsEveryField(t *testing.T) {
 }
 
 func TestEveryMapIsInATable(t *testing.T) {
-	// byAge is an index of outcomes and priorities one of entries, which a loader makes anew.
-	if names := projections.Untabled(); !slices.Equal(names, []string{"byAge", "priorities"}) {
+	// byAge is an index of outcomes, priorities one of entries and apart one of instances, which a loader makes anew.
+	if names := projections.Untabled(); !slices.Equal(names, []string{"byAge", "priorities", "apart"}) {
 		t.Errorf("maps %v are in no table: snapshots would lose what is in them, and no hash would tell", names)
 	}
 }

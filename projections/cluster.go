@@ -16,7 +16,7 @@ import (
 )
 
 // Version names the shape of the folded state. It rises with every change that gives another hash for the same events.
-const Version = 3
+const Version = 4
 
 // Cluster is the whole state at one sequence. Nothing in it may be changed; With makes another one.
 type Cluster struct {
@@ -36,6 +36,7 @@ type Cluster struct {
 	surplus   btree.Map[string, struct{}] // entries that the scheduler has to take back, see isSurplus
 
 	priorities btree.Map[spec.Priority, int] // how many entries hold capacity, by priority
+	apart      btree.Map[string, struct{}]   // instances that keep others away from where they are
 	revokedNow int                           // entries that are revoked and not gone yet
 }
 
@@ -130,6 +131,9 @@ func (c *Cluster) LowestPriority() (spec.Priority, bool) {
 	lowest, _, ok := c.priorities.Min()
 	return lowest, ok
 }
+
+// Apart goes through the instances on nodes that demand that certain others are not near.
+func (c *Cluster) Apart() iter.Seq[*Instance] { return c.lookup(&c.apart) }
 
 // Leaving reports whether anything holds capacity that is to go.
 func (c *Cluster) Leaving() bool { return c.revokedNow > 0 || c.surplus.Len() > 0 }

@@ -67,6 +67,7 @@ func (c *Cluster) dropInstance(k events.InstanceKey) {
 	}
 	c.waiting.Delete(key)
 	c.unsettled.Delete(key)
+	c.apart.Delete(key)
 	c.markSurplus(old.Node, k)
 }
 
@@ -104,6 +105,8 @@ func (c *Cluster) assigned(e events.Event, data ledger.AssignedV2) {
 	c.entries.Set(entryKey(name, data.Instance), entry)
 	c.countPriority(entry.Priority, 1)
 	n, _ := c.changeNode(name, func(n *Node) {
+		entry.Devices = n.devicesOf(data)
+		n.holdDevices(entry.Devices, 1)
 		n.LedgerHead, n.Generation = e.Sequence, max(n.Generation, data.Generation)
 		n.Allocated, n.Instances = n.Allocated.Add(entry.Requests), n.Instances+1
 		n.HostPorts = slices.Concat(n.HostPorts, entry.HostPorts)
@@ -166,6 +169,7 @@ func (c *Cluster) release(node string, k events.InstanceKey) {
 	}
 	c.changeNode(node, func(n *Node) {
 		n.Allocated, n.Instances = n.Allocated.Sub(entry.Requests), n.Instances-1
+		n.holdDevices(entry.Devices, -1)
 		n.HostPorts = slices.Clone(n.HostPorts)
 		for _, p := range entry.HostPorts {
 			if at, found := slices.BinarySearch(n.HostPorts, p); found {
@@ -293,6 +297,7 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 	}
 	mark(&c.waiting, key, i.Wished() && !i.Placed())
 	mark(&c.unsettled, key, !settled(i))
+	mark(&c.apart, key, keepsApart(i))
 	if i.Placed() {
 		c.markSurplus(i.Node, i.Key)
 	}
@@ -301,6 +306,12 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 // settled reports whether no planner has anything to do about the instance as long as nothing happens to it.
 func settled(i *Instance) bool {
 	return i.Retired || (i.Wished() && i.Placed() && i.End == nil && !i.NodeLost && i.Evicted == nil)
+}
+
+// keepsApart reports whether an instance demands that certain others are not near it.
+func keepsApart(i *Instance) bool {
+	a := i.Spec.Affinity
+	return a != nil && a.InstanceAnti != nil && len(a.InstanceAnti.Required) > 0 && i.Placed() && i.End == nil && !i.Retired
 }
 
 // markSurplus keeps the index of what the scheduler has to take back on a node.

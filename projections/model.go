@@ -211,6 +211,7 @@ type Node struct {
 
 	Allocated  spec.Resources `json:"allocated"`           // reserved by what its ledger holds
 	HostPorts  []string       `json:"hostPorts,omitempty"` // taken by what its ledger holds, such as tcp/80, sorted
+	Devices    []spec.GPUs    `json:"devices,omitempty"`   // what is taken of each GPU
 	Instances  int            `json:"instances"`           // that its ledger holds
 	Generation uint64         `json:"generation"`          // of the newest assignment
 	LedgerHead uint64         `json:"ledgerHead"`          // last sequence of evt.ledger
@@ -252,8 +253,16 @@ type Entry struct {
 	Requests   spec.Resources     `json:"requests"`
 	HostPorts  []string           `json:"hostPorts,omitempty"`
 	Priority   spec.Priority      `json:"priority,omitempty"`
+	Devices    []DeviceShare      `json:"devices,omitempty"`
 	Revoked    bool               `json:"revoked,omitempty"`
 	Assigned   Mark               `json:"assigned"`
+}
+
+// DeviceShare is what an entry holds of one GPU.
+type DeviceShare struct {
+	Container string    `json:"container,omitempty"`
+	Device    int       `json:"device"`
+	Share     spec.GPUs `json:"share"`
 }
 
 // Outcome is what became of a command.

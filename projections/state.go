@@ -40,7 +40,7 @@ func fork(c *Cluster) Cluster {
 		workloads: *c.workloads.Copy(), slots: *c.slots.Copy(), instances: *c.instances.Copy(), nodes: *c.nodes.Copy(),
 		entries: *c.entries.Copy(), outcomes: *c.outcomes.Copy(), byAge: *c.byAge.Copy(), heads: *c.heads.Copy(),
 		waiting: *c.waiting.Copy(), unsettled: *c.unsettled.Copy(),
-		surplus: *c.surplus.Copy(), priorities: *c.priorities.Copy(), revokedNow: c.revokedNow,
+		surplus: *c.surplus.Copy(), priorities: *c.priorities.Copy(), revokedNow: c.revokedNow, apart: *c.apart.Copy(),
 	}
 }
 

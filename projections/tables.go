@@ -18,7 +18,8 @@ type table interface {
 	load(key string, value any)
 }
 
-// tables lists the maps. byAge is not among them, an index of outcomes, nor is priorities, one of entries: they are made anew.
+// tables lists the maps. byAge is not among them, an index of outcomes, nor are priorities and
+// apart, of entries and instances: they are made anew.
 func (c *Cluster) tables() []table {
 	return []table{
 		records[Workload]{"workloads", &c.workloads},

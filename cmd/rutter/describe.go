@@ -165,7 +165,7 @@ func amounts(r spec.Resources) string {
 	add("cpu", r.CPU.String(), r.CPU > 0)
 	add("memory", r.Memory.String(), r.Memory > 0)
 	add("disk", r.Disk.String(), r.Disk > 0)
-	add("gpu", fmt.Sprint(r.GPU), r.GPU > 0)
+	add("gpu", r.GPU.String(), r.GPU > 0)
 	for _, name := range slices.Sorted(maps.Keys(r.Custom)) {
 		add(name, fmt.Sprint(r.Custom[name]), true)
 	}

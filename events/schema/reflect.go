@@ -82,6 +82,13 @@ func (r reflector) written(t reflect.Type) *jsonschema.Schema {
 		return text("processor time in cores, as a Kubernetes quantity", "250m", "2")
 	case reflect.TypeFor[spec.Bytes]():
 		return text("bytes, as a Kubernetes quantity", "64Mi", "1G")
+	case reflect.TypeFor[spec.GPUs]():
+		return &jsonschema.Schema{Type: "number", Description: "GPUs: whole ones, or less than one", Examples: []any{2, 0.5}}
+	case reflect.TypeFor[spec.Priority]():
+		return &jsonschema.Schema{
+			Description: "low, normal, high, critical or a whole number, the higher the sooner", Examples: []any{"high", 7},
+			OneOf: []*jsonschema.Schema{{Type: "string", Enum: []any{"low", "normal", "high", "critical"}}, {Type: "integer"}},
+		}
 	case reflect.TypeFor[spec.Duration]():
 		return text("a length of time as Go writes it", "10s", "1m30s")
 	case reflect.TypeFor[spec.ImageRef]():

@@ -8,7 +8,13 @@ type InstanceSpec struct {
 	OnPartition   OnPartition       `json:"onPartition,omitempty"`
 	NodeSelector  map[string]string `json:"nodeSelector,omitempty"`
 	Priority      Priority          `json:"priority,omitempty"`
-	Labels        map[string]string `json:"labels,omitempty"` // the workload's
+
+	Affinity       *Affinity        `json:"affinity,omitempty"`
+	Tolerations    []Toleration     `json:"tolerations,omitempty"`
+	TopologySpread []TopologySpread `json:"topologySpread,omitempty"`
+	Policy         string           `json:"policy,omitempty"` // the profile of the scheduler that chooses its node
+
+	Labels map[string]string `json:"labels,omitempty"` // the workload's
 }
 
 // Instance is what each instance of the workload is to run.
@@ -16,6 +22,7 @@ func (w Workload) Instance() InstanceSpec {
 	return InstanceSpec{
 		Containers: w.Spec.Containers, RestartPolicy: w.Spec.RestartPolicy, GracePeriod: w.Spec.GracePeriod,
 		OnPartition: w.Spec.OnPartition, NodeSelector: w.Spec.NodeSelector, Priority: w.Spec.Priority, Labels: w.Metadata.Labels,
+		Affinity: w.Spec.Affinity, Tolerations: w.Spec.Tolerations, TopologySpread: w.Spec.TopologySpread, Policy: w.Spec.Policy,
 	}
 }
 

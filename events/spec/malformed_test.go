@@ -102,7 +102,7 @@ var malformed = []struct{ name, old, new, field, want string }{
 	{"cpu beyond reason", "cpu: 250m", "cpu: 10E", "spec.containers[0].resources.requests.cpu", "less of it"},
 	{"request above limit", "cpu: 250m", "cpu: 3", "spec.containers[0].resources.requests.cpu", "no more than the limit 1"},
 	{"memory limit too small", "memory: 128Mi", "memory: 1Mi", "spec.containers[0].resources.limits.memory", "at least 6Mi"},
-	{"gpu in parts", "cpu: 250m", "gpu: 0.5", "spec.containers[0].resources.requests.gpu", "a whole number"},
+	{"gpu and a half", "cpu: 250m", "gpu: 1.5", "spec.containers[0].resources.requests.gpu", "whole GPUs, or less than one"},
 	{"custom resource", "cpu: 250m", "custom: {'a b': 1}", "spec.containers[0].resources.requests.custom", "a resource name"},
 	{"user", `user: "1000:1000"`, "user: root:wheel:x", "spec.containers[0].securityContext.user", "user or user:group"},
 	{"numeric user", `user: "1000:1000"`, "user: 1000", "spec.containers[0].securityContext.user", "a string (in quotes"},

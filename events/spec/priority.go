@@ -79,3 +79,8 @@ func (p Priority) Validate(field string) (errs Errors) {
 	}
 	return errs
 }
+
+// JSONSchemaBytes describes the two forms in documents.
+func (Priority) JSONSchemaBytes() ([]byte, error) {
+	return []byte(`{"type":["string","integer"],"description":"low, normal, high, critical or a whole number"}`), nil
+}

@@ -12,7 +12,7 @@ type Resources struct {
 	CPU    CPU              `json:"cpu,omitzero"`    // thousandths of a core
 	Memory Bytes            `json:"memory,omitzero"` // bytes
 	Disk   Bytes            `json:"disk,omitzero"`   // bytes of the node's container storage
-	GPU    Count            `json:"gpu,omitzero"`    // whole devices
+	GPU    GPUs             `json:"gpu,omitzero"`    // thousandths of a device
 	Custom map[string]Count `json:"custom,omitempty"`
 }
 
@@ -25,7 +25,7 @@ func (r Resources) Sub(o Resources) Resources { return r.combine(o, -1) }
 func (r Resources) combine(o Resources, sign int64) Resources {
 	sum := Resources{
 		CPU: r.CPU + CPU(sign)*o.CPU, Memory: r.Memory + Bytes(sign)*o.Memory,
-		Disk: r.Disk + Bytes(sign)*o.Disk, GPU: r.GPU + Count(sign)*o.GPU,
+		Disk: r.Disk + Bytes(sign)*o.Disk, GPU: r.GPU + GPUs(sign)*o.GPU,
 	}
 	if len(r.Custom)+len(o.Custom) > 0 {
 		sum.Custom = make(map[string]Count, len(r.Custom)+len(o.Custom))
@@ -35,6 +35,19 @@ func (r Resources) combine(o Resources, sign int64) Resources {
 		}
 	}
 	return sum
+}
+
+// Holds reports whether o fits in r: Short without the names.
+func (r Resources) Holds(o Resources) bool {
+	if (o.CPU > r.CPU && o.CPU > 0) || (o.Memory > r.Memory && o.Memory > 0) || (o.Disk > r.Disk && o.Disk > 0) || (o.GPU > r.GPU && o.GPU > 0) {
+		return false
+	}
+	for name, n := range o.Custom {
+		if n > r.Custom[name] && n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Short names what o asks beyond r, in a fixed order (cpu, memory, disk, gpu, custom by name). Empty: o fits in r.
@@ -90,6 +103,7 @@ type Requirements struct {
 // Validate reports faults of either side and requests above their limits.
 func (r Requirements) Validate(field string) Errors {
 	errs := append(r.Requests.Validate(field+".requests"), r.Limits.Validate(field+".limits")...)
+	errs = append(errs, r.Requests.GPU.validateRequest(field+".requests.gpu")...)
 	if r.Limits.CPU > 0 && r.Requests.CPU > r.Limits.CPU {
 		errs.add(field+".requests.cpu", r.Requests.CPU.String(), "no more than the limit %s", r.Limits.CPU)
 	}

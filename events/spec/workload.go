@@ -58,6 +58,11 @@ type WorkloadSpec struct {
 	GracePeriod   Duration          `json:"gracePeriod,omitzero"` // from stop signal to kill
 	OnPartition   OnPartition       `json:"onPartition,omitempty"`
 	Strategy      *Strategy         `json:"strategy,omitempty"` // absent: rolling, one at a time, for as long as it takes
+
+	Affinity       *Affinity        `json:"affinity,omitempty"`
+	Tolerations    []Toleration     `json:"tolerations,omitempty"`
+	TopologySpread []TopologySpread `json:"topologySpread,omitempty"`
+	Policy         string           `json:"policy,omitempty"` // the profile of the scheduler that chooses nodes; the cluster's where empty
 }
 
 // Limits of a workload, so that a slip of the pen harms nobody.
@@ -91,6 +96,9 @@ func (w *Workload) Default() {
 	}
 	if s.Strategy != nil {
 		s.Strategy.Default()
+	}
+	for i := range s.TopologySpread {
+		s.TopologySpread[i].Default()
 	}
 	for i := range s.Containers {
 		if c := &s.Containers[i]; c.Name == "" && len(s.Containers) == 1 {
@@ -139,7 +147,7 @@ func (s WorkloadSpec) Validate(field string) (errs Errors) {
 		errs = append(errs, s.Strategy.Validate(field+".strategy")...)
 	}
 	errs = append(errs, ValidateLabels(field+".nodeSelector", s.NodeSelector)...)
-	errs = append(errs, s.Priority.Validate(field+".priority")...)
+	errs = append(errs, s.validatePlacement(field)...)
 	if n := len(s.Containers); n < 1 || n > MaxContainers {
 		errs.add(field+".containers", strconv.Itoa(n), "1 to %d containers", MaxContainers)
 	}

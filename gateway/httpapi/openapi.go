@@ -47,7 +47,10 @@ var enums = map[reflect.Type][]any{
 	reflect.TypeFor[workload.RolloutAction](): {
 		workload.ActionPause, workload.ActionResume, workload.ActionPromote, workload.ActionAbort, workload.ActionUndo, workload.ActionRestart,
 	},
-	reflect.TypeFor[spec.OnPartition](): {spec.PartitionKeep, spec.PartitionStop},
+	reflect.TypeFor[spec.OnPartition]():        {spec.PartitionKeep, spec.PartitionStop},
+	reflect.TypeFor[spec.Operator]():           {spec.OpIn, spec.OpNotIn, spec.OpExists, spec.OpDoesNotExist, spec.OpGt, spec.OpLt},
+	reflect.TypeFor[spec.TolerationOperator](): {spec.TolerateEqual, spec.TolerateExists},
+	reflect.TypeFor[spec.WhenUnsatisfiable]():  {spec.DoNotSchedule, spec.ScheduleAnyway},
 	reflect.TypeFor[spec.Phase](): {
 		spec.PhasePending, spec.PhasePlaced, spec.PhasePulling, spec.PhaseStarting, spec.PhaseRunning, spec.PhaseReady, spec.PhaseUnhealthy,
 		spec.PhaseCrashLoopBackOff, spec.PhaseTerminating, spec.PhaseSucceeded, spec.PhaseFailed, spec.PhaseLost,
@@ -132,6 +135,7 @@ func describe(router chi.Router, version string) ([]byte, error) {
 	for _, v := range []any{spec.CPU(0), spec.Bytes(0), spec.Duration(0), spec.Portion(""), spec.ImageRef{}, spec.PortRef("")} {
 		r.AddTypeMapping(v, "")
 	}
+	r.AddTypeMapping(spec.GPUs(0), float64(0))
 	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(definitionName),
 		jsonschema.InterceptSchema(func(p jsonschema.InterceptSchemaParams) (bool, error) {
 			if values, ok := enums[p.Value.Type()]; ok && p.Processed {

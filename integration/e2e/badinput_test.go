@@ -221,7 +221,7 @@ func noRoom(t *testing.T, door *client.Client) {
 		says   string
 	}{
 		"cpu":      {func(w *spec.Workload) { w.Spec.Containers[0].Resources.Requests.CPU = 1_000_000 }, "cpu"},
-		"gpu":      {func(w *spec.Workload) { w.Spec.Containers[0].Resources.Requests.GPU = 8 }, "gpu"},
+		"gpu":      {func(w *spec.Workload) { w.Spec.Containers[0].Resources.Requests.GPU = 8 * spec.Device }, "gpu"},
 		"no-label": {func(w *spec.Workload) { w.Spec.NodeSelector = map[string]string{"disk": "none"} }, "disk=none"},
 		"host-port": {func(w *spec.Workload) {
 			two := 2

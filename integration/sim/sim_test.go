@@ -82,7 +82,7 @@ func simulate(t *testing.T, seed uint64) {
 		}
 	}
 	for n := range 4 {
-		a := newAgent(w, fmt.Sprintf("n%d", n), spec.Resources{CPU: 2000, Memory: 2 << 30, GPU: spec.Count(n % 3)}, seed*100+uint64(n))
+		a := newAgent(w, fmt.Sprintf("n%d", n), spec.Resources{CPU: 2000, Memory: 2 << 30, GPU: spec.GPUs(n%3) * spec.Device}, seed*100+uint64(n))
 		rng := draw(uint64(200 + n))
 		running.Go(func() { w.node(ctx, a, rng) })
 	}

@@ -333,7 +333,7 @@ func document(name string, rng *rand.Rand) spec.Workload {
 		c.Ports = []spec.Port{{ContainerPort: 80, HostPort: 8080, Protocol: spec.TCP}}
 	}
 	if name == "db" {
-		c.Resources.Requests.GPU = 1
+		c.Resources.Requests.GPU = spec.Device
 	}
 	priority := spec.PriorityNormal
 	if name == "api" {

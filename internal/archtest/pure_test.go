@@ -18,7 +18,9 @@ var deciders = map[string][]string{
 	"agentd/probe":        {"ask.go"},
 	"services/reconciler": {"run.go"},
 	"services/scheduler":  {"run.go"},
-	"services/nodehealth": {"run.go", "ear.go"}, // ear.go keeps the clock of what was heard
+
+	"services/scheduler/placement": nil,
+	"services/nodehealth":          {"run.go", "ear.go"}, // ear.go keeps the clock of what was heard
 }
 
 // impure are what a file that decides may not know: planning twice from one view must plan the same.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,8 +265,9 @@ func TestAKeeperTakesWhatIsDueAndFillsThePast(t *testing.T) {
 		// One of the past cannot be read: it goes, and so does the gap.
 		info, _ := r.take(t, 1000)
 		require.NoError(t, r.store.Put(t.Context(), info, []byte("rotten")))
-		view := r.views[999]
-		k := snapshot.NewKeeper(r.source, snapshot.Schedule{Events: 100, Interval: time.Hour}, func() *projections.Cluster { return view })
+		var view atomic.Pointer[projections.Cluster]
+		view.Store(r.views[999])
+		k := snapshot.NewKeeper(r.source, snapshot.Schedule{Events: 100, Interval: time.Hour}, view.Load)
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- k.Run(ctx) }()
@@ -282,12 +284,12 @@ func TestAKeeperTakesWhatIsDueAndFillsThePast(t *testing.T) {
 		// A few more events are not worth one until time has passed.
 		before := len(all)
 		r.views = grow(t, r.log, 150)
-		view = r.views[1099]
+		view.Store(r.views[1099])
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		all, _ = r.store.List(ctx)
 		require.Len(t, all, before+1)
-		view = r.views[1149]
+		view.Store(r.views[1149])
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		all, _ = r.store.List(ctx)

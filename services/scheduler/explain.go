@@ -11,13 +11,13 @@ import (
 // explain says why instances fit nowhere, judged on what is left when everything else is placed. It says so again only when there
 // are other reasons; that the same reasons hold for one node more or less is no news, or every node that comes
 // and goes would cost an event for each instance that waits.
-func (p *planner) explain(left []*projections.Instance, nodes *pool, demands map[shape]*demand) {
+func (p *planner) explain(left []*projections.Instance) {
 	reasons := map[shape]unplaced.UnplaceableV2{}
 	for _, i := range left {
 		s := shapeOf(i)
 		why, ok := reasons[s]
 		if !ok {
-			why = *nodes.explain(demands[s])
+			why = p.whyNot(i)
 			reasons[s] = why
 		}
 		why.Awaits = p.awaits[i.Key]
@@ -29,6 +29,16 @@ func (p *planner) explain(left []*projections.Instance, nodes *pool, demands map
 			return
 		}
 	}
+}
+
+func (p *planner) whyNot(i *projections.Instance) unplaced.UnplaceableV2 {
+	if t := p.tasks[shapeOf(i)]; t != nil {
+		return p.nodes.Explain(t)
+	}
+	nodes := len(p.nodes.Nodes)
+	return unplaced.UnplaceableV2{Nodes: nodes, Reasons: []unplaced.Reason{{
+		Filter: "policy", Detail: "left alone: there is no profile " + i.Spec.Policy, Nodes: nodes,
+	}}}
 }
 
 func sameReasons(a, b unplaced.UnplaceableV2) bool {

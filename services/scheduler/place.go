@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rutter-run/rutter/events"
@@ -10,23 +11,29 @@ import (
 	"github.com/rutter-run/rutter/events/ledger"
 	"github.com/rutter-run/rutter/internal/decider"
 	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/services/scheduler/placement"
 )
 
-// Place plans which instances to take off their nodes, which to give to nodes, and what to say of those that fit nowhere.
+// Place plans which instances to take off their nodes, which to give to nodes, and what to say of those that fit nowhere, by the
+// default policy.
 func Place(view *projections.Cluster, now time.Time) decider.Plan {
 	return Plan(decider.Turn{View: view, Now: now, Limit: events.MaxBatch})
 }
 
 // Plan is Place within the limits of a turn; the scheduler takes no commands.
-func Plan(turn decider.Turn) decider.Plan {
-	p := planner{
-		view: turn.View, author: decider.Author{Service: events.ServiceScheduler, Now: turn.Now},
-		draft: decider.NewDraft(turn.View, turn.Limit), generation: map[string]uint64{},
-		awaits: map[events.InstanceKey]string{},
+func Plan(turn decider.Turn) decider.Plan { return By(placement.DefaultPolicy())(turn) }
+
+// By is Plan by another policy.
+func By(policy *placement.Policy) func(decider.Turn) decider.Plan {
+	return func(turn decider.Turn) decider.Plan {
+		p := planner{
+			view: turn.View, author: decider.Author{Service: events.ServiceScheduler, Now: turn.Now}, policy: policy,
+			draft: decider.NewDraft(turn.View, turn.Limit), generation: map[string]uint64{}, awaits: map[events.InstanceKey]string{},
+		}
+		p.takeBack()
+		p.place()
+		return decider.Plan{Batch: p.draft.Batch(), More: p.cut || p.evicts}
 	}
-	p.takeBack()
-	p.place()
-	return decider.Plan{Batch: p.draft.Batch(), More: p.cut || p.evicts}
 }
 
 // The kinds of events that one cause can bring about on one ledger: they keep derived ids apart.
@@ -41,7 +48,10 @@ const (
 type planner struct {
 	view       *projections.Cluster
 	author     decider.Author
+	policy     *placement.Policy
 	draft      *decider.Draft
+	nodes      *placement.Pool
+	tasks      map[shape]*placement.Task     // nil: the instance names a profile that there is not
 	generation map[string]uint64             // of the newest assignment in this plan, by node
 	awaits     map[events.InstanceKey]string // the nodes where room is made for instances
 	evicts     bool                          // what stops is more than it was when the first instances were looked at: plan again
@@ -91,46 +101,86 @@ func (p *planner) place() {
 	if len(waiting) == 0 {
 		return
 	}
-	nodes := newPool(p.view)
+	p.nodes, p.tasks = placement.NewPool(p.view, p.policy), map[shape]*placement.Task{}
+	p.takeStock(waiting)
 	// Capacity only shrinks while a plan grows, so what did not fit once is not tried again for another instance of the same shape.
 	stuck := map[shape]bool{}
 	var left []*projections.Instance
-	clear := clearance{planner: p, nodes: nodes}
-	demands, peers := map[shape]*demand{}, map[workload]map[string]int{}
+	clear := placement.NewClearance(p.nodes, nil)
 	for _, i := range waiting {
 		s := shapeOf(i)
-		d, ok := demands[s]
-		if !ok {
-			d = newDemand(i, peersOf(p.view, i, peers))
-			demands[s] = d
-		}
+		t := p.tasks[s]
 		if p.draft.Room() == 0 {
 			p.cut = true
 			return
 		}
+		if t == nil {
+			left = append(left, i)
+			continue
+		}
 		if !stuck[s] {
-			if choice := nodes.choose(i, d); choice.node != nil {
-				p.assign(i, choice)
-				nodes.take(choice.node, d)
+			if choice := p.nodes.Choose(t, i.Key.String()); choice.Node != nil {
+				p.assign(i, t, choice)
 				continue
 			}
 			stuck[s] = true
 		}
 		left = append(left, i)
-		if !p.preempt(i, d, clear.makeRoom(i, d)) {
+		if !p.preempt(i, t, clear) {
 			return
 		}
 	}
-	p.explain(left, nodes, demands)
+	p.explain(left)
 }
 
-func (p *planner) assign(i *projections.Instance, c choice) {
-	name := c.node.node.Name
+// shape is what all instances share that ask for the same: the workload and its revision.
+type shape struct {
+	namespace, workload string
+	revision            int
+}
+
+func shapeOf(i *projections.Instance) shape {
+	return shape{i.Key.Namespace, i.Key.Workload, i.Revision}
+}
+
+// takeStock works out what the waiting instances ask, once for all of a shape.
+func (p *planner) takeStock(waiting []*projections.Instance) {
+	first := map[[2]string]*placement.Task{}
+	for _, i := range waiting {
+		s := shapeOf(i)
+		if t, known := p.tasks[s]; known {
+			if t != nil {
+				t.Expect++
+			}
+			continue
+		}
+		profile, ok := p.policy.Profile(i.Spec.Policy)
+		if !ok {
+			p.tasks[s] = nil
+			continue
+		}
+		t := p.nodes.NewTask(s.namespace, s.workload, s.namespace+"/"+s.workload+"/"+strconv.Itoa(s.revision), &i.Spec, profile)
+		t.Expect = 1
+		if other := first[[2]string{s.namespace, s.workload}]; other != nil {
+			t.SharePeers(other) // revisions count together
+		} else {
+			first[[2]string{s.namespace, s.workload}] = t
+		}
+		p.tasks[s] = t
+	}
+}
+
+func (p *planner) assign(i *projections.Instance, t *placement.Task, c placement.Choice) {
+	name := c.Node.State.Name
 	if _, ok := p.generation[name]; !ok {
-		p.generation[name] = c.node.node.Generation
+		p.generation[name] = c.Node.State.Generation
 	}
 	p.generation[name]++
-	p.say(p.author.Say(i.Requested, events.LedgerSubject(name), kindAssigned, ledger.AssignedV2{
-		Instance: i.Key, Generation: p.generation[name], Spec: i.Spec, Scores: c.scores, Considered: c.considered, Fitted: c.fitted,
-	}))
+	assigned := ledger.AssignedV2{
+		Instance: i.Key, Generation: p.generation[name], Spec: i.Spec, Policy: t.Profile.Name, Scores: c.Scores, Considered: c.Considered, Fitted: c.Fitted,
+	}
+	for _, share := range p.nodes.Take(c.Node, t) {
+		assigned.Devices = append(assigned.Devices, ledger.DeviceShare{Container: share.Container, Device: share.Device, Milli: int64(share.Share)})
+	}
+	p.say(p.author.Say(i.Requested, events.LedgerSubject(name), kindAssigned, assigned))
 }

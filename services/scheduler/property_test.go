@@ -61,7 +61,7 @@ func TestNoNodeIsEverOverCommitted(t *testing.T) {
 func capacity(t *rapid.T, scale int) spec.Resources {
 	return spec.Resources{
 		CPU: spec.CPU(rapid.IntRange(0, 100*scale).Draw(t, "cpu")), Memory: spec.Bytes(rapid.IntRange(0, 100*scale).Draw(t, "memory")),
-		Disk: spec.Bytes(rapid.IntRange(0, scale).Draw(t, "disk")), GPU: spec.Count(rapid.IntRange(0, scale).Draw(t, "gpu")),
+		Disk: spec.Bytes(rapid.IntRange(0, scale).Draw(t, "disk")), GPU: spec.GPUs(rapid.IntRange(0, scale).Draw(t, "gpu")) * spec.Device,
 		Custom: map[string]spec.Count{"example.com/widget": spec.Count(rapid.IntRange(0, scale).Draw(t, "widgets"))},
 	}
 }

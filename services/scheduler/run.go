@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/internal/decider"
+	"github.com/rutter-run/rutter/services/scheduler/placement"
 	"github.com/sirupsen/logrus"
 )
 
@@ -20,6 +21,7 @@ type Config struct {
 	Metrics     prometheus.Registerer // nil: not registered
 	FullPass    time.Duration         // plan at least this often; 30 s where zero
 	Snapshots   events.Snapshots      // what to start from; nil: the whole log
+	Policy      *placement.Policy     // nil: the default
 }
 
 // Service is a running scheduler: it follows the log, and leads or stands by.
@@ -34,7 +36,11 @@ func New(config Config) (*Service, error) {
 	if config.LeaderLease {
 		c.Leases = config.Leases
 	}
-	loop, err := decider.NewLoop(c, Plan)
+	policy := config.Policy
+	if policy == nil {
+		policy = placement.DefaultPolicy()
+	}
+	loop, err := decider.NewLoop(c, By(policy))
 	if err != nil {
 		return nil, err
 	}
