@@ -284,13 +284,13 @@ func (c *cli) checkConsistency(proof api.ConsistencyProof, older, later treeHead
 func newVerifyCommand(c *cli) *cobra.Command {
 	var key, checkpoint string
 	command := &cobra.Command{
-		Use:   "verify FILE",
+		Use:   "verify FILE|DIR",
 		Short: "Check an export offline: nothing changed, dropped, slipped in, moved or cut off",
 		Long: `Read an export and check every event against its seal, and the whole against signed checkpoints: the export's own, whose signature needs the
 log's public key (--key), and one that was kept elsewhere (--checkpoint), which also shows a cut tail. It needs no gateway. The first bad
-event is named by its sequence, and the exit code is 1.`,
+event is named by its sequence, and the exit code is 1. Of a directory of segments (` + "`rutter export --segments`" + `) each is checked, and that they are one log.`,
 		Example: "  rutter audit verify november.rutter --key auditor.vkey --checkpoint checkpoint-2026-11-30.txt",
-		Args:    args(1, 1, "the file of an export"),
+		Args:    args(1, 1, "the file of an export, or a directory of segments"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			verifier, err := c.auditKey(key)
 			if err != nil {
@@ -321,17 +321,12 @@ event is named by its sequence, and the exit code is 1.`,
 	return command
 }
 
-// verifyExport verifies a file and tells how far it is.
+// verifyExport verifies a file, or a directory of segments, and tells how far it is.
 func (c *cli) verifyExport(path string, options archive.Options) (archive.Report, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return archive.Report{}, err
-	}
-	defer file.Close()
 	show := c.newProgress()
 	defer show.end()
 	options.Progress = show.share("verifying")
-	return archive.Verify(file, options)
+	return archive.VerifyPath(path, options)
 }
 
 // share tells a share of events in steps of a twentieth.

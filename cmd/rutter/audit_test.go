@@ -12,6 +12,7 @@ import (
 
 	"github.com/rutter-run/rutter/events/audit"
 	"github.com/rutter-run/rutter/gateway/api"
+	"github.com/rutter-run/rutter/gateway/gatewaytest"
 )
 
 // signed is a scene whose log is signed, and the file of its public key.
@@ -114,4 +115,48 @@ func TestTheAuditLogIsPrinted(t *testing.T) {
 	}
 	require.Contains(t, m.run("audit", "log", "-o", "wide").out, "by reconciler, operation ")
 	require.NotEmpty(t, m.run("audit", "log", "-o", "name").out)
+}
+
+func TestSegmentsGrowWithTheLog(t *testing.T) {
+	m, key := signed(t)
+	dir := filepath.Join(t.TempDir(), "segments")
+	add := func() said {
+		t.Helper()
+		got := m.run("export", "--segments", dir, "--segment-events", "10", "--key", key)
+		require.Zero(t, got.code, got.err)
+		return got
+	}
+	names := func() (all []string) {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			all = append(all, e.Name())
+		}
+		return all
+	}
+	add()
+	before := names()
+	require.Greater(t, len(before), 1)
+	require.Contains(t, add().out, "events already")
+	require.Equal(t, before, names())
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		m.Apply(gatewaytest.Document(name, 0))
+	}
+	m.Sign()
+	add()
+	after := names()
+	require.Greater(t, len(after), len(before))
+	require.Equal(t, before[:len(before)-1], after[:len(before)-1], "full segments stay as they are")
+	require.NotContains(t, after, before[len(before)-1], "the one that was not full was replaced")
+
+	hash := m.View.View().Hash()
+	got := m.run("audit", "verify", dir, "--key", key)
+	require.Zero(t, got.code, got.err)
+	require.Contains(t, got.out, "are what was signed")
+	got = m.run("replay", "--file", dir, "--key", key)
+	require.Zero(t, got.code, got.err)
+	require.Contains(t, got.out, hash)
+	require.NoError(t, os.Remove(filepath.Join(dir, after[0])))
+	require.Equal(t, 1, m.run("replay", "--file", dir, "--key", key).code)
+	require.Equal(t, 2, m.run("export", "--segments", dir, "--from", "3").code)
 }

@@ -19,22 +19,30 @@ type exporting struct {
 	from, to uint64
 	force    bool
 	key      string
+	segments bool   // the argument is a directory of segments
+	size     uint64 // events in a full segment
 }
 
 func newExportCommand(c *cli) *cobra.Command {
 	var want exporting
 	command := &cobra.Command{
-		Use:   "export FILE",
+		Use:   "export FILE | export --segments DIR",
 		Short: "Write the event log, or a part of it, into a file",
 		Long: `Write the events into a file that can be kept as a backup, verified offline (` + "`rutter audit verify`" + `), studied elsewhere (` + "`rutter up --from FILE --read-only`" + `)
 and made into the log of a new cluster (` + "`rutter import`" + `). The file is verified as it comes. FILE - is the standard output. Any zstd tool unpacks the file
-to lines of JSON, each event a structured CloudEvent.`,
-		Example: "  rutter export backup-$(date +%F).rutter\n  rutter export --from 1000 --to 2000 part.rutter\n  rutter export - | zstd -dc | jq .type",
+to lines of JSON, each event a structured CloudEvent.
+
+With --segments the argument is a directory, and only what is new since the last time is written there, in files of at most --segment-events events, each tied to
+the auditor's tree and by it to the one before. The last one is replaced until it is full. All other commands take the directory in place of a file.`,
+		Example: "  rutter export backup-$(date +%F).rutter\n  rutter export --from 1000 --to 2000 part.rutter\n  rutter export --segments /backup/events    # from cron: adds what is new\n  rutter export - | zstd -dc | jq .type",
 		Args:    args(1, 1, "the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			gateway, err := c.connect()
 			if err != nil {
 				return err
+			}
+			if want.segments {
+				return c.exportSegments(cmd.Context(), gateway, args[0], want)
 			}
 			return c.export(cmd.Context(), gateway, args[0], want)
 		},
@@ -42,6 +50,8 @@ to lines of JSON, each event a structured CloudEvent.`,
 	flags := command.Flags()
 	flags.Uint64Var(&want.from, "from", 0, "first sequence (default the first)")
 	flags.Uint64Var(&want.to, "to", 0, "last sequence (default the last)")
+	flags.BoolVar(&want.segments, "segments", false, "add what is new to a directory of segments")
+	flags.Uint64Var(&want.size, "segment-events", 100_000, "events in a full segment")
 	flags.BoolVar(&want.force, "force", false, "overwrite FILE")
 	keyFlag(command, &want.key)
 	return command

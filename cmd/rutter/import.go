@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/sirupsen/logrus"
@@ -28,7 +27,7 @@ type importing struct {
 func newImportCommand() *cobra.Command {
 	want := &importing{}
 	cmd := &cobra.Command{
-		Use:   "import FILE",
+		Use:   "import FILE|DIR",
 		Short: "Make an export the log of a new cluster",
 		Long: `Fill an empty log with the events of an export: every event keeps its sequence, its id and the time at which it was first stored, so that the
 state of the new cluster has the same hash, and checkpoints of the old one hold for it. The file is verified first. A log that has events is refused:
@@ -38,7 +37,7 @@ The nodes of the log have keys that the new cluster does not know: they are foun
 
 Without --nats-url the log is that of ` + "`rutter up`" + ` in --data-dir, which must not be running. With it, it is that of running servers (` + "`rutter nats`" + `), before any service is started.`,
 		Example: "  rutter import backup.rutter --data-dir /var/lib/other && rutter up --data-dir /var/lib/other --node fresh\n  rutter import backup.rutter --nats-url tls://10.0.0.1:4222 --keys keys",
-		Args:    args(1, 1, "the file of an export"),
+		Args:    args(1, 1, "the file of an export, or a directory of segments"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := &cli{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
 			if !cmd.Flags().Changed("nats-url") {
@@ -123,14 +122,9 @@ func (c *cli) fill(ctx context.Context, log *jetstream.Log, path string, report 
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
 	show := c.newProgress()
 	defer show.end()
-	_, err = archive.Verify(file, archive.Options{
+	_, err = archive.VerifyPath(path, archive.Options{
 		// The file must still be the one that was verified.
 		Kept: &audit.Checkpoint{Origin: originOf(report), Size: int64(h.Last), Root: report.Root},
 		Events: func(_ uint64, line []byte) error {

@@ -41,7 +41,7 @@ the hash of an export is only printed, which needs no gateway.`,
 			return c.replay(cmd.Context())
 		},
 	}
-	command.Flags().StringVar(&file, "file", "", "fold the events of this export")
+	command.Flags().StringVar(&file, "file", "", "fold the events of this export, or of a directory of segments")
 	keyFlag(command, &key)
 	command.Flags().BoolVar(&verify, "verify", false, "compare with the live gateway")
 	return command

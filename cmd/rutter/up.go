@@ -43,7 +43,7 @@ func newUpCommand() *cobra.Command {
 	f := &upFlags{}
 	define := func(flags *pflag.FlagSet) {
 		flags.StringVar(&f.data, "data-dir", dataDir(), "where everything is kept")
-		flags.StringVar(&f.from, "from", "", "show the log of this export instead of a cluster; with --read-only")
+		flags.StringVar(&f.from, "from", "", "show the log of this export, or of a directory of segments, instead of a cluster; with --read-only")
 		flags.BoolVar(&f.only, "read-only", false, "with --from: nothing is decided and nothing can be changed")
 		flags.IntVar(&f.port, "nats-port", 4222, "of the embedded NATS server, on loopback")
 		flags.StringVar(&f.health, "health-address", "", "serve the reconciler's /livez, /readyz, /metrics and /state here")

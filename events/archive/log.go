@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +21,7 @@ import (
 // Log is an export read in place of the log itself. It implements [events.Log], to which nothing can be appended, and [events.Records].
 type Log struct {
 	registry *events.Registry
-	file     *os.File
+	files    []*os.File
 	frames   []position
 	subjects map[events.Subject][]uint64
 	extent   events.Extent
@@ -39,6 +40,7 @@ var (
 
 // position is where a frame stands in the file.
 type position struct {
+	file   *os.File
 	first  uint64 // sequence of its first event
 	count  uint64
 	offset int64
@@ -48,21 +50,17 @@ type position struct {
 // cachedFrames is how many unpacked frames are kept.
 const cachedFrames = 8
 
-// Open verifies an export and reads it from then on. It must begin with the first event: a state cannot be made of a part.
+// Open verifies an export, or a directory of segments, and reads it from then on. It must begin with the first event: a state cannot be made of a part.
 func Open(path string, registry *events.Registry, o Options) (*Log, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open export: %w", err)
-	}
-	l := &Log{registry: registry, file: file, subjects: map[events.Subject][]uint64{}, cache: map[int][][]byte{}}
-	if err := l.open(o); err != nil {
-		_ = file.Close()
+	l := &Log{registry: registry, subjects: map[events.Subject][]uint64{}, cache: map[int][][]byte{}}
+	if err := l.open(path, o); err != nil {
+		_ = l.Close()
 		return nil, fmt.Errorf("open export %s: %w", path, err)
 	}
 	return l, nil
 }
 
-func (l *Log) open(o Options) (err error) {
+func (l *Log) open(path string, o Options) (err error) {
 	o.Events = func(sequence uint64, line []byte) error {
 		subject, err := subjectIn(line)
 		if err != nil {
@@ -71,7 +69,7 @@ func (l *Log) open(o Options) (err error) {
 		l.subjects[subject] = append(l.subjects[subject], sequence)
 		return nil
 	}
-	if l.report, err = Verify(l.file, o); err != nil {
+	if l.report, err = VerifyPath(path, o); err != nil {
 		return err
 	}
 	if l.report.Header.First != 1 {
@@ -80,8 +78,19 @@ func (l *Log) open(o Options) (err error) {
 	if l.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxFrame)); err != nil {
 		return err
 	}
-	if err := l.index(); err != nil {
+	all, err := parts(path)
+	if err != nil {
 		return err
+	}
+	for _, part := range all {
+		file, err := os.Open(part.Path)
+		if err != nil {
+			return err
+		}
+		l.files = append(l.files, file)
+		if err := l.index(file); err != nil {
+			return err
+		}
 	}
 	return l.measure()
 }
@@ -99,11 +108,11 @@ func subjectIn(line []byte) (events.Subject, error) {
 	return r.Subject, err
 }
 
-// index finds the frames. The file is verified: what its indexes say is true.
-func (l *Log) index() error {
+// index finds the frames of a file. It is verified: what its indexes say is true.
+func (l *Log) index(file *os.File) error {
 	var head [8 + indexLength]byte
 	for offset := int64(0); ; {
-		n, err := l.file.ReadAt(head[:], offset)
+		n, err := file.ReadAt(head[:], offset)
 		if n < 8 {
 			return fmt.Errorf("read index: %w", err)
 		}
@@ -115,7 +124,7 @@ func (l *Log) index() error {
 			return fmt.Errorf("it is unpacked, or was packed by another program: want the file as `rutter export` wrote it: %w", events.ErrInvalid)
 		}
 		p := position{
-			first: binary.LittleEndian.Uint64(head[8:]), count: uint64(binary.LittleEndian.Uint32(head[16:])),
+			file: file, first: binary.LittleEndian.Uint64(head[8:]), count: uint64(binary.LittleEndian.Uint32(head[16:])),
 			offset: offset + int64(len(head)), length: int64(binary.LittleEndian.Uint64(head[20:])),
 		}
 		l.frames = append(l.frames, p)
@@ -146,8 +155,14 @@ func (l *Log) measure() error {
 // Report is what was found true of the export.
 func (l *Log) Report() Report { return l.report }
 
-// Close closes the file.
-func (l *Log) Close() error { return l.file.Close() }
+// Close closes the files.
+func (l *Log) Close() error {
+	var errs []error
+	for _, file := range l.files {
+		errs = append(errs, file.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // lines are the event lines of a frame.
 func (l *Log) lines(frame int) ([][]byte, error) {
@@ -159,7 +174,7 @@ func (l *Log) lines(frame int) ([][]byte, error) {
 	}
 	p := l.frames[frame]
 	compressed := make([]byte, p.length)
-	if _, err := io.ReadFull(io.NewSectionReader(l.file, p.offset, p.length), compressed); err != nil {
+	if _, err := io.ReadFull(io.NewSectionReader(p.file, p.offset, p.length), compressed); err != nil {
 		return nil, fmt.Errorf("read events from %d: %w", p.first, err)
 	}
 	content, err := l.decoder.DecodeAll(compressed, nil)

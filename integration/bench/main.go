@@ -47,13 +47,14 @@ var figures = []struct {
 	{"start", true, (*bench).starts},
 	{"append", false, (*bench).appends},
 	{"fold", false, (*bench).folds},
+	{"audit", false, (*bench).audits},
 	{"loss", true, (*bench).loss},
 	{"idle", true, (*bench).idle},
 }
 
 func main() {
 	binary := flag.String("binary", "bin/rutter", "the rutter to measure")
-	only := flag.String("only", "", "comma-separated: start, append, fold, loss, idle")
+	only := flag.String("only", "", "comma-separated: start, append, fold, audit, loss, idle")
 	flag.Parse()
 	entered, code, err := cluster.Enter(namespace)
 	if err != nil {

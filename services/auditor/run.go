@@ -31,6 +31,7 @@ type Config struct {
 	Logger      *logrus.Entry
 	Metrics     prometheus.Registerer // nil: not registered
 
+	Tail     int64         // events before the newest checkpoint that are compared with the log before anything is signed; 4,096 where zero
 	Interval time.Duration // between two checkpoints at most one is signed; 1 s where zero
 	Recheck  time.Duration // how often the whole log is compared with the tree again; 24 h where zero
 }
@@ -49,8 +50,6 @@ type Service struct {
 const (
 	// signEvery is after how many events a checkpoint is signed also where more are waiting: what is kept of a long catching up.
 	signEvery = 16384
-	// tail is how many events before the newest checkpoint are compared with the log before anything is signed.
-	tail = 4096
 	// alarmRetry is how long the auditor rests after an alarm before it looks again.
 	alarmRetry = time.Minute
 )
@@ -58,6 +57,7 @@ const (
 // New makes an auditor; Run sets it going.
 func New(config Config) (*Service, error) {
 	config.Interval, config.Recheck = cmp.Or(config.Interval, time.Second), cmp.Or(config.Recheck, 24*time.Hour)
+	config.Tail = cmp.Or(config.Tail, 4096)
 	if config.Signer.Name() != config.Verifier.Name() || config.Signer.KeyHash() != config.Verifier.KeyHash() {
 		return nil, fmt.Errorf("auditor: the public key %s does not belong to the signing key %s: want the two that `rutter init` made together: %w",
 			config.Verifier.Name(), config.Signer.Name(), events.ErrInvalid)
@@ -152,7 +152,7 @@ func (s *Service) audit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	from := max(0, store.Signed.Size-tail)
+	from := max(0, store.Signed.Size-s.config.Tail)
 	if alarm != "" {
 		from = 0 // not trusted again before all of it has been seen
 	}

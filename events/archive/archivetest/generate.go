@@ -69,6 +69,7 @@ func record(i int) events.Record {
 type Key struct {
 	Signer   note.Signer
 	Verifier note.Verifier
+	Public   string // the verifier's text
 }
 
 // NewKey draws one.
@@ -82,7 +83,7 @@ func NewKey() (Key, error) {
 		return Key{}, err
 	}
 	verifier, err := audit.ParseVerifier(vkey)
-	return Key{signer, verifier}, err
+	return Key{signer, verifier, vkey}, err
 }
 
 // Signed is a vault with the tree of records, and its checkpoint.
