@@ -68,6 +68,7 @@ type Agent struct {
 	outbox  *outbox
 	starts  *semaphore.Weighted
 	probes  *semaphore.Weighted // questions to containers, at once
+	full    chan struct{}       // the disk is, and images may have to go
 	group   *errgroup.Group
 
 	mu      sync.Mutex
@@ -96,6 +97,7 @@ func New(config Config, rt runtime.Runtime, conns Connections, log *logrus.Entry
 		config: config, runtime: rt, conns: conns, store: s, workers: map[string]*worker{},
 		log:    log.WithField("node", config.Node),
 		starts: semaphore.NewWeighted(int64(max(1, config.ParallelStarts))), probes: semaphore.NewWeighted(parallelProbes),
+		full: make(chan struct{}, 1),
 	}
 	a.outbox = newOutbox(s, conns.Log, events.NodeSource(config.Node), a.log)
 	a.say(false, "starting")
@@ -125,6 +127,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.beat(ctx) })
 	group.Go(func() error { return a.keepContact(ctx) })
 	group.Go(func() error { return a.work(ctx) })
+	group.Go(func() error { return a.collect(ctx) })
 	err := group.Wait()
 	if saveErr := a.saveLedger(); saveErr != nil {
 		err = errors.Join(err, saveErr)

@@ -151,6 +151,14 @@ func (a *Agent) adopt(ctx context.Context, records map[string]store.Record) erro
 	if err != nil {
 		return err
 	}
+	sandboxes, err := a.runtime.ListSandboxes(ctx)
+	if err != nil {
+		return err
+	}
+	whole := map[string]bool{}
+	for _, s := range sandboxes {
+		whole[s.Instance] = !s.Broken
+	}
 	byInstance := map[string][]runtime.Status{}
 	for _, s := range running {
 		byInstance[s.Instance] = append(byInstance[s.Instance], s)
@@ -167,15 +175,19 @@ func (a *Agent) adopt(ctx context.Context, records map[string]store.Record) erro
 			assignment = record.Assignment
 			a.ledger.Assignments[key] = assignment
 		}
-		w := newWorker(a, assignment, record, byInstance[sandboxName(assignment.Key)])
+		name := sandboxName(assignment.Key)
+		w := newWorker(a, assignment, record, byInstance[name])
+		w.state.Broken = record.Created && !whole[name]
 		a.startWorker(ctx, w)
 	}
 	// Assigned, perhaps begun, but nothing was reported yet.
 	for _, key := range a.ledger.Keys() {
 		if _, ok := a.workers[key]; !ok {
 			assignment := a.ledger.Assignments[key]
-			found := byInstance[sandboxName(assignment.Key)]
+			name := sandboxName(assignment.Key)
+			found := byInstance[name]
 			w := newWorker(a, assignment, store.Record{Assignment: assignment}, found)
+			w.state.Broken = len(found) > 0 && !whole[name] // without containers it is made anew in any case
 			w.doubtful = len(found) == 0 && a.ledger.Head <= a.fresh
 			a.startWorker(ctx, w)
 		}

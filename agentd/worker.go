@@ -29,6 +29,7 @@ type worker struct {
 	mu         sync.Mutex
 	assignment instance.Assignment
 	runs       map[string]int // newest run by container, for those who ask from outside
+	giveUp     func()         // ends what takes long and is for nothing once the instance is revoked; nil: nothing does
 
 	// Only the worker's own goroutine touches what follows.
 	record   store.Record
@@ -82,8 +83,23 @@ func (w *worker) revoked() bool {
 func (w *worker) revoke(r instance.Revocation) {
 	w.mu.Lock()
 	w.assignment.Revoked = &r
+	if w.giveUp != nil {
+		w.giveUp()
+	}
 	w.mu.Unlock()
 	w.nudge()
+}
+
+// whileWished is ctx, ended as soon as the instance is revoked.
+func (w *worker) whileWished(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.giveUp = cancel
+	if w.assignment.Revoked != nil {
+		cancel()
+	}
+	return ctx, cancel
 }
 
 // wish takes the present wish into the state.
@@ -217,6 +233,8 @@ func (w *worker) wait(ctx context.Context, until time.Time) {
 }
 
 func (w *worker) pull(ctx context.Context) {
+	ctx, done := w.whileWished(ctx)
+	defer done()
 	said := false
 	var images []spec.ImageRef
 	for _, c := range w.assignment.Spec.Containers {
@@ -241,8 +259,15 @@ func (w *worker) pull(ctx context.Context) {
 	w.state.Pulled, w.state.Hindrances = true, 0
 }
 
+// turn waits until the instance may use the machine for a start. It is false where that is not wished any more.
+func (w *worker) turn(ctx context.Context) bool {
+	ctx, done := w.whileWished(ctx)
+	defer done()
+	return w.agent.starts.Acquire(ctx, 1) == nil
+}
+
 func (w *worker) createSandbox(ctx context.Context) {
-	if w.agent.starts.Acquire(ctx, 1) != nil {
+	if !w.turn(ctx) {
 		return
 	}
 	defer w.agent.starts.Release(1)
@@ -270,7 +295,7 @@ func (w *worker) ports() (all []spec.Port) {
 }
 
 func (w *worker) start(ctx context.Context, action instance.Action) {
-	if w.agent.starts.Acquire(ctx, 1) != nil {
+	if !w.turn(ctx) {
 		return
 	}
 	defer w.agent.starts.Release(1)
@@ -343,6 +368,14 @@ func (w *worker) hindered(ctx context.Context, reason string, err error) {
 			return
 		}
 	}
+	switch {
+	case errors.Is(err, runtime.ErrImageMissing):
+		w.state.Pulled = false
+	case errors.Is(err, runtime.ErrSandboxBroken):
+		w.state.Broken = true
+	case errors.Is(err, runtime.ErrDiskFull):
+		w.agent.collectSoon()
+	}
 	w.state.Hindrances++
 	w.state.RetryAt = time.Now().Add(instance.Backoff(w.state.Hindrances + 1))
 	if w.state.Hindrances == 1 {
@@ -410,10 +443,22 @@ func (w *worker) remove(ctx context.Context) {
 		c.Phase = instance.RunRemoved
 	}
 	if err := w.agent.runtime.RemoveSandbox(ctx, sandboxName(w.assignment.Key)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
-		fail("sandbox", err)
+		// Perhaps for a container that an agent made and did not live to start.
+		fail("sandbox", errors.Join(err, w.removeStrays(ctx)))
 		return
 	}
-	w.state.Sandbox, w.record.Created = false, false
+	w.state.Sandbox, w.state.Broken, w.record.Created = false, false, false
+}
+
+// removeStrays removes the containers of the instance that it knows nothing of. None of them runs, or it would have been taken up.
+func (w *worker) removeStrays(ctx context.Context) error {
+	all, err := w.agent.runtime.List(ctx)
+	for _, s := range all {
+		if s.Instance == sandboxName(w.assignment.Key) && s.State != runtime.StateRunning {
+			err = errors.Join(err, w.agent.runtime.Remove(ctx, s.ID))
+		}
+	}
+	return err
 }
 
 // newestRun is the newest run of a container, 0 where there is none yet.

@@ -6,6 +6,7 @@ need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin
 
 missing=()
 need runc || missing+=(runc)
+need crun || missing+=(crun) # the other OCI runtime that the tests run on
 [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || missing+=(containernetworking-plugins)
 need ip || missing+=(iproute2)
 need iptables || missing+=(iptables)

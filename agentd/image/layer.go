@@ -56,6 +56,7 @@ func (s *Store) download(ctx context.Context, layer v1.Layer, progress func(int6
 		return "", classify(err)
 	}
 	defer body.Close()
+	defer context.AfterFunc(ctx, func() { _ = body.Close() })() // the request is the whole pull's, and one layer may fail alone
 	file, err := os.CreateTemp(s.path("ingest"), "blob-*")
 	if err != nil {
 		return "", diskFull(err)
@@ -65,6 +66,9 @@ func (s *Store) download(ctx context.Context, layer v1.Layer, progress func(int6
 	// One byte more than promised is enough to know that the blob is not what it should be.
 	n, err := io.Copy(io.MultiWriter(file, sum, counter(progress)), &cancelled{ctx, io.LimitReader(body, size+1)})
 	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return "", errors.Join(downloadError(err, sum, digest, n, size), os.Remove(file.Name()))
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); digest.Algorithm != "sha256" || got != digest.Hex || n != size {
@@ -246,10 +250,28 @@ func (c *cancelled) Read(p []byte) (int, error) {
 
 func (s *Store) layerSize(name string) (int64, error) {
 	data, err := os.ReadFile(s.path("layers", name+".size"))
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, fmt.Errorf("size of a layer: %w", err)
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	if size, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64); err == nil {
+		return size, nil
+	}
+	return measure(s.path("layers", name)) // what was noted is damaged
+}
+
+// measure sums the files of a directory.
+func measure(dir string) (size int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	return size, err
 }
 
 // toDisk brings a directory's file system to disk, so that a layer that has its place is whole after a power loss as well.

@@ -17,6 +17,7 @@ func (s *Store) Mount(image rt.Image, upper, work, target string) error {
 	if err != nil {
 		return err
 	}
+	s.touch(image.Digest)
 	for _, dir := range []string{upper, work, target} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("mount %s: %w", image.Ref, diskFull(err))

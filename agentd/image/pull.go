@@ -25,8 +25,6 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	// headerTimeout is how long a registry may take to begin an answer.
-	headerTimeout = 30 * time.Second
 	// atOnce is how many layers of an image are downloaded side by side.
 	atOnce = 3
 )
@@ -36,7 +34,8 @@ func (s *Store) pull(ctx context.Context, ref spec.ImageRef, progress func(rt.Pu
 	if err != nil {
 		return nil, err
 	}
-	if r, err := s.load(digest); err == nil {
+	if r, ok := s.whole(digest); ok {
+		s.touch(digest)
 		return r, nil
 	}
 	manifest, err := image.Digest()
@@ -55,6 +54,7 @@ func (s *Store) pull(ctx context.Context, ref spec.ImageRef, progress func(rt.Pu
 		return nil, fmt.Errorf("%s: %w: %d layers and %d diff ids", ref, rt.ErrBadImage, len(layers), len(config.RootFS.DiffIDs))
 	}
 	chain := chainIDs(config.RootFS.DiffIDs)
+	defer s.pin(chain)()
 	if err := s.fetch(ctx, ref, layers, chain, config.RootFS.DiffIDs, tally(layers, progress)); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (s *Store) resolve(ctx context.Context, ref spec.ImageRef) (v1.Image, strin
 		asked = repository.Digest(ref.Digest)
 	}
 	platform := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
-	desc, err := remote.Get(asked, remote.WithContext(ctx), remote.WithTransport(registryTransport), remote.WithPlatform(platform),
+	desc, err := remote.Get(asked, remote.WithContext(ctx), remote.WithTransport(s.transport), remote.WithPlatform(platform),
 		remote.WithAuthFromKeychain(s.config.Keychain), remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 3}))
 	if err != nil {
 		return nil, "", fmt.Errorf("pull %s: %w", ref, classify(err))
@@ -117,12 +117,12 @@ func (s *Store) resolve(ctx context.Context, ref spec.ImageRef) (v1.Image, strin
 	return image, desc.Digest.String(), nil
 }
 
-var registryTransport = func() http.RoundTripper {
+func newTransport(quiet time.Duration) http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
-	t.ResponseHeaderTimeout = headerTimeout
-	return manifestChecker{t}
-}()
+	t.ResponseHeaderTimeout = quiet
+	return manifestChecker{patience{next: t, quiet: quiet}}
+}
 
 // classify tells apart what another try can mend from what none can.
 func classify(err error) error {

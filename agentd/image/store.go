@@ -9,17 +9,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rutter-run/rutter/agentd/runtime"
 	"github.com/rutter-run/rutter/events/spec"
-	"golang.org/x/sync/singleflight"
 )
 
 // Config says where images are kept and how far they are trusted.
@@ -29,12 +31,19 @@ type Config struct {
 	Keychain    authn.Keychain // credentials; those of ~/.docker/config.json where nil
 	MaxUnpacked int64          // bytes that one layer may unpack to; 20 GiB where 0
 	MaxEntries  int            // files that one layer may hold; 2 million where 0
+	Quiet       time.Duration  // how long a registry may send nothing; 30 s where 0
+	Collection  Collection     // when images have to make room
 }
 
 // Store is the images of a node.
 type Store struct {
-	config Config
-	pulls  singleflight.Group
+	config    Config
+	pulls     flights
+	transport http.RoundTripper
+	use       func(dir string) (percent float64, err error)
+
+	pins   sync.Mutex
+	pinned map[string]int // layers that pulls under way are about to use
 }
 
 // record is what is kept of an image that is whole.
@@ -49,6 +58,7 @@ type record struct {
 const (
 	defaultMaxUnpacked = 20 << 30
 	defaultMaxEntries  = 2_000_000
+	defaultQuiet       = 30 * time.Second
 )
 
 // New opens the store and clears what an unfinished pull left.
@@ -59,13 +69,19 @@ func New(config Config) (*Store, error) {
 	if config.MaxEntries == 0 {
 		config.MaxEntries = defaultMaxEntries
 	}
+	if config.Quiet == 0 {
+		config.Quiet = defaultQuiet
+	}
+	if err := config.Collection.Validate(); err != nil {
+		return nil, err
+	}
 	if config.Keychain == nil {
 		config.Keychain = authn.DefaultKeychain
 	}
 	if strings.ContainsAny(config.Dir, ":,\\") {
 		return nil, fmt.Errorf("image directory %q: want a path without ':', ',' and '\\', which overlayfs options cannot hold", config.Dir)
 	}
-	s := &Store{config: config}
+	s := &Store{config: config, transport: newTransport(config.Quiet), use: use, pinned: map[string]int{}}
 	if err := os.RemoveAll(s.path("ingest")); err != nil {
 		return nil, fmt.Errorf("clear unfinished pulls: %w", err)
 	}
@@ -88,20 +104,18 @@ func hexOf(digest string) string { return digest[strings.IndexByte(digest, ':')+
 // once. Errors are those of package runtime. progress may be nil.
 func (s *Store) Pull(ctx context.Context, ref spec.ImageRef, progress func(runtime.PullProgress)) (runtime.Image, error) {
 	if ref.Digest != "" {
-		if r, err := s.load(ref.Digest); err == nil {
+		if r, ok := s.whole(ref.Digest); ok {
+			s.touch(r.Digest)
 			return r.image(ref), nil
 		}
 	}
-	result := s.pulls.DoChan(ref.String(), func() (any, error) { return s.pull(context.WithoutCancel(ctx), ref, progress) })
-	select {
-	case done := <-result:
-		if done.Err != nil {
-			return runtime.Image{}, done.Err
-		}
-		return done.Val.(*record).image(ref), nil
-	case <-ctx.Done():
-		return runtime.Image{}, ctx.Err()
+	r, err := s.pulls.join(ctx, ref, progress, func(ctx context.Context, progress func(runtime.PullProgress)) (*record, error) {
+		return s.pull(ctx, ref, progress)
+	})
+	if err != nil {
+		return runtime.Image{}, err
 	}
+	return r.image(ref), nil
 }
 
 // List lists the images that are whole.
@@ -132,12 +146,17 @@ func (s *Store) Config(image runtime.Image) (v1.ConfigFile, error) {
 	if err != nil {
 		return config, err
 	}
+	return s.imageConfig(r)
+}
+
+// imageConfig reads the configuration of an image. It was checked before it was written: whatever is wrong with it is the disk's fault.
+func (s *Store) imageConfig(r *record) (config v1.ConfigFile, err error) {
 	data, err := os.ReadFile(s.path("configs", hexOf(r.Manifest)+".json"))
-	if err != nil {
-		return config, fmt.Errorf("configuration of %s: %w", image.Ref, err)
+	if err == nil {
+		err = json.Unmarshal(data, &config)
 	}
-	if err := json.Unmarshal(data, &config); err != nil {
-		return config, fmt.Errorf("configuration of %s: %w: %w", image.Ref, runtime.ErrBadImage, err)
+	if err != nil {
+		return config, fmt.Errorf("configuration of %s: %w: %w", r.Ref, runtime.ErrImageMissing, err)
 	}
 	return config, nil
 }
@@ -155,23 +174,31 @@ func (s *Store) Layers(image runtime.Image) ([]string, error) {
 	return dirs, nil
 }
 
-// load reads the record of an image and makes sure that its layers are there.
+// load reads the record of an image and makes sure that its layers are there. What cannot be read is not there: pulling the image again
+// writes it anew.
 func (s *Store) load(digest string) (*record, error) {
 	data, err := os.ReadFile(s.path("images", hexOf(digest)+".json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("image %s is not on the node: %w", digest, runtime.ErrNotFound)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", digest, err)
+		return nil, fmt.Errorf("image %s: %w: %w", digest, runtime.ErrImageMissing, err)
 	}
 	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("record of image %s: %w", digest, err)
+	if err := json.Unmarshal(data, &r); err != nil || r.Digest != digest {
+		return nil, fmt.Errorf("record of image %s: %w: it is damaged: %w", digest, runtime.ErrImageMissing, err)
 	}
 	if slices.ContainsFunc(r.Chain, func(name string) bool { return !exists(s.path("layers", name)) }) {
-		return nil, fmt.Errorf("image %s lacks a layer: %w", digest, runtime.ErrNotFound)
+		return nil, fmt.Errorf("image %s lacks a layer: %w", digest, runtime.ErrImageMissing)
 	}
 	return &r, nil
+}
+
+// whole loads an image that can be run from.
+func (s *Store) whole(digest string) (*record, bool) {
+	r, err := s.load(digest)
+	if err != nil {
+		return nil, false
+	}
+	_, err = s.imageConfig(r)
+	return r, err == nil
 }
 
 func (r *record) image(ref spec.ImageRef) runtime.Image {

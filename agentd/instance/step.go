@@ -2,6 +2,7 @@ package instance
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/rutter-run/rutter/events/report"
@@ -20,6 +21,7 @@ type State struct {
 	// What is observed.
 	Pulled     bool
 	Sandbox    bool
+	Broken     bool        // something of the sandbox is missing, such as after a restart of the machine
 	Containers []Container // in the order of the spec
 
 	// What went before.
@@ -100,6 +102,10 @@ func Step(s State, now time.Time) Action {
 		return wind(s, outcome, message)
 	}
 	switch {
+	case s.Broken:
+		return clear(s)
+	case !slices.ContainsFunc(s.Containers, func(c Container) bool { return c.Phase != RunRunning }):
+		return Action{Verb: Wait} // an agent that has just started needs no image of what runs
 	case (!s.Pulled || !s.Sandbox) && s.RetryAt.After(now):
 		return Action{Verb: Wait, Until: s.RetryAt}
 	case !s.Pulled:
@@ -161,6 +167,16 @@ func verdict(s State) (outcome report.Outcome, message string, over bool) {
 		succeeded++
 	}
 	return report.OutcomeSucceeded, "", succeeded == len(s.Containers) && succeeded > 0
+}
+
+// clear takes a broken sandbox away, and with it what runs in it: a container cannot be moved into another.
+func clear(s State) Action {
+	for _, c := range s.Containers {
+		if c.Phase == RunRunning {
+			return Action{Verb: Stop}
+		}
+	}
+	return Action{Verb: Remove}
 }
 
 // wind stops and removes what there is, then finishes.

@@ -77,6 +77,18 @@ func TestStep(t *testing.T) {
 		"rejected, the sandbox goes": {
 			with(one("", Container{}), func(s *State) { s.Rejected = &report.RejectedV1{} }), Action{Verb: Remove},
 		},
+		"what runs needs no image": {
+			with(one("", Container{Run: 1, Phase: RunRunning}), func(s *State) { s.Pulled = false }), Action{Verb: Wait},
+		},
+		"a broken sandbox goes before its container runs again": {
+			with(one("", exited), func(s *State) { s.Broken = true }), Action{Verb: Remove},
+		},
+		"what runs in a broken sandbox is stopped first": {
+			with(one("", Container{Run: 1, Phase: RunRunning}), func(s *State) { s.Broken = true }), Action{Verb: Stop},
+		},
+		"revoked, a broken sandbox goes as any other": {
+			with(one("", exited), func(s *State) { s.Revoked, s.Broken = true, true }), Action{Verb: Remove, Outcome: report.OutcomeRevoked},
+		},
 		"ended is over": {
 			with(one("", Container{}), func(s *State) { s.Ended = true }), Action{Verb: Done},
 		},
@@ -137,7 +149,7 @@ func (w *world) carryOut(a Action) {
 				c.Phase = RunRemoved
 			}
 		}
-		w.s.Sandbox = false
+		w.s.Sandbox, w.s.Broken = false, false
 	case Finish:
 		w.s.Ended = true
 	}
@@ -148,6 +160,7 @@ func drawState(t *rapid.T) State {
 	s := State{
 		Revoked: rapid.Bool().Draw(t, "revoked"), CutOff: rapid.Bool().Draw(t, "cutOff"),
 		Pulled: rapid.Bool().Draw(t, "pulled"), Sandbox: rapid.Bool().Draw(t, "sandbox"),
+		Broken:  rapid.Bool().Draw(t, "broken"),
 		RetryAt: now.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "retry")) * time.Second),
 	}
 	s.Spec.RestartPolicy = rapid.SampledFrom([]spec.RestartPolicy{spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever}).Draw(t, "policy")

@@ -12,5 +12,7 @@ var (
 	ErrDigest        = errors.New("digest does not match")
 	ErrDiskFull      = errors.New("disk is full")
 	ErrBadConfig     = errors.New("container cannot run as asked") // command not found, unknown user …: its message says which
+	ErrImageMissing  = errors.New("image is not on the node")      // it was removed or is damaged: pull it again
+	ErrSandboxBroken = errors.New("sandbox is not whole")          // remove it and make it again
 	ErrPreflight     = errors.New("node is not fit")
 )

@@ -41,6 +41,9 @@ type Images interface {
 	PullImage(ctx context.Context, ref spec.ImageRef, progress func(PullProgress)) (Image, error)
 	// ListImages lists what is on the node.
 	ListImages(ctx context.Context) ([]Image, error)
+	// CollectImages removes images that nothing needs while the disk is fuller than the runtime's configuration allows, the longest
+	// unused first, and returns what it removed. Those of keep, of containers and of pulls under way stay.
+	CollectImages(ctx context.Context, keep []spec.ImageRef) ([]Image, error)
 }
 
 // Sandboxes makes the network namespaces of instances.
@@ -118,6 +121,8 @@ type Sandbox struct {
 	NetNSPath string       // empty in sim
 	Addresses []netip.Addr // the instance's own
 	Labels    map[string]string
+	// Broken says that something of it is missing, such as after a crash or a restart of the machine: nothing can run in it.
+	Broken bool
 }
 
 // ContainerConfig asks for one run of one container.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // oomKills is how many processes of a cgroup the kernel killed for want of memory. Both files have a line "oom_kill N".
@@ -40,12 +42,23 @@ func leaveCgroups(to string) {
 		if len(f) != 3 || f[2] == "/" || f[2] == to {
 			continue
 		}
-		dir := filepath.Join(hierarchy(f[1]), to)
+		root := hierarchy(f[1])
+		if !CgroupMounted(root) {
+			continue
+		}
+		dir := filepath.Join(root, to)
 		// A hierarchy that cannot be written to is not ours to care for.
 		if os.MkdirAll(dir, 0o755) == nil {
 			_ = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0)
 		}
 	}
+}
+
+// CgroupMounted reports whether a hierarchy of cgroups is mounted at dir. Where none is, such as below the directory of one that was
+// taken off, what looks like cgroups are files that somebody made.
+func CgroupMounted(dir string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(dir, &fs) == nil && (fs.Type == unix.CGROUP_SUPER_MAGIC || fs.Type == unix.CGROUP2_SUPER_MAGIC)
 }
 
 // hierarchy is the directory where Linux distributions mount a hierarchy, given as in /proc/self/cgroup.

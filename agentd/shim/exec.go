@@ -81,8 +81,8 @@ func (c *container) exec(w *wire, process *specs.Process) answer {
 	select {
 	case e = <-exited:
 	case <-gone:
-		// Nobody is there for its output any more.
-		c.reaper.kill(pid, unix.SIGKILL)
+		// Nobody is there for its output any more, nor for that of what it has put into the background.
+		endFamily(pid)
 		e = <-exited
 	}
 	session.finish()
@@ -193,6 +193,18 @@ func (s *session) input() {
 			_, _ = s.stdin.Write(chunk) // a process that reads no more is no fault
 		}
 	}()
+	give := func(chunk []byte) (there bool) {
+		for {
+			select {
+			case data <- chunk:
+				return true
+			case <-time.After(quiet):
+				if s.wire.hungUp() {
+					return false
+				}
+			}
+		}
+	}
 	for {
 		kind, payload, err := s.wire.read()
 		if err != nil {
@@ -200,9 +212,13 @@ func (s *session) input() {
 		}
 		switch kind {
 		case frameStdin:
-			data <- payload
+			if !give(payload) {
+				return
+			}
 		case frameClose:
-			data <- nil
+			if !give(nil) {
+				return
+			}
 		case frameResize:
 			if s.console != nil && len(payload) == 4 {
 				size := &unix.Winsize{Col: binary.BigEndian.Uint16(payload), Row: binary.BigEndian.Uint16(payload[2:])}

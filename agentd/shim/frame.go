@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // A conversation on the socket is one request, for exec the process's bytes in both directions, and one answer.
@@ -65,6 +67,24 @@ func (w *wire) write(kind byte, payload []byte) error {
 	buffers := net.Buffers{head[:], payload}
 	_, err := buffers.WriteTo(w.conn)
 	return err
+}
+
+// hungUp reports whether the other side has closed the connection, whatever of it is still to be read.
+func (w *wire) hungUp() (gone bool) {
+	conn, ok := w.conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = raw.Control(func(fd uintptr) {
+		polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(polled, 0)
+		gone = err == nil && n > 0 && polled[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone || err != nil
 }
 
 func (w *wire) writeJSON(kind byte, v any) error {

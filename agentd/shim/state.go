@@ -68,12 +68,23 @@ func recorded(dir string) (s State, started bool, err error) {
 		return s, false, err
 	}
 	// A start.json torn by a power failure still says that the container was started.
-	ended, err := ReadRecord(filepath.Join(dir, exitFile), &s.Exit)
+	path := filepath.Join(dir, exitFile)
+	ended, err := ReadRecord(path, &s.Exit)
 	if ended {
 		s.Phase = Ended
 	}
+	if ended && (err != nil || s.Exit.At.IsZero()) {
+		// And a torn exit.json that it has ended, if not how.
+		s.Exit, err = Exit{StartedAt: s.Start.At, Code: LostCode, Reason: "the record of its end is damaged"}, nil
+		if info, statErr := os.Stat(path); statErr == nil {
+			s.Exit.At = info.ModTime()
+		}
+	}
 	return s, started || ended, err
 }
+
+// LostCode is the exit code of a container whose end nobody saw, or nobody can read any more.
+const LostCode = 255
 
 // alive asks whether a shim holds the lock, without taking it. A process identifier could have been given to another process
 // meanwhile; a lock goes with the process that holds it.

@@ -110,6 +110,11 @@ func newAgentdCommand() *cobra.Command {
 		flags.StringVar(&health, "health-address", "", "serve /livez, /readyz and /metrics here")
 	}
 	return newServerCommand("agentd", "Run a node's agent", "", define, func(ctx context.Context, p *process) error {
+		release, err := boot.LockDir(f.data, "agentd")
+		if err != nil {
+			return err
+		}
+		defer release()
 		request, err := joinRequest(p, conn, f, token)
 		if err != nil {
 			return err

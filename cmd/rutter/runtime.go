@@ -17,6 +17,7 @@ import (
 	rt "github.com/rutter-run/rutter/agentd/runtime"
 	"github.com/rutter-run/rutter/agentd/runtime/runc"
 	"github.com/rutter-run/rutter/agentd/runtime/sim"
+	"github.com/rutter-run/rutter/internal/boot"
 )
 
 // runtimeFlags say what runs the containers.
@@ -25,6 +26,8 @@ type runtimeFlags struct {
 	subnet   string
 	bridge   string
 	insecure []string
+	collect  image.Collection
+	quiet    time.Duration
 }
 
 func (f *runtimeFlags) define(flags *pflag.FlagSet) {
@@ -32,6 +35,10 @@ func (f *runtimeFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.subnet, "subnet", "10.87.0.0/24", "of the node's instances; each node has one of its own")
 	flags.StringVar(&f.bridge, "bridge", "rutter0", "network bridge that the instances hang on")
 	flags.StringSliceVar(&f.insecure, "insecure-registry", nil, "registries that are asked over HTTP; those on loopback and private addresses are anyway")
+	flags.DurationVar(&f.quiet, "registry-timeout", 30*time.Second, "a registry that sends nothing for so long is given up, and tried again later")
+	flags.IntVar(&f.collect.High, "image-gc-high", 85, "percent of the disk in use above which unused images are removed; 0: never")
+	flags.IntVar(&f.collect.Low, "image-gc-low", 80, "and below which no more are")
+	flags.DurationVar(&f.collect.MinAge, "image-gc-min-age", 2*time.Minute, "images used more recently stay")
 }
 
 // build makes the runtime that the flags ask for, below a node's data directory.
@@ -46,7 +53,7 @@ func (f *runtimeFlags) build(dir string, log *logrus.Entry) (rt.Runtime, error) 
 	if os.Geteuid() != 0 {
 		return nil, errors.New("runtime: containers need root: run this as root, or try it without containers by --runtime sim")
 	}
-	images, err := image.New(image.Config{Dir: filepath.Join(dir, "images"), Insecure: f.insecure})
+	images, err := image.New(image.Config{Dir: filepath.Join(dir, "images"), Insecure: f.insecure, Quiet: f.quiet, Collection: f.collect})
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +74,11 @@ func newNodeResetCommand() *cobra.Command {
 	}
 	long := "Stop and remove every container, network and mount of a node whose agent does not run, before the machine gets another job. Images and credentials stay."
 	return newServerCommand("node-reset", "Remove every container and network of a node", long, define, func(ctx context.Context, p *process) error {
+		release, err := boot.LockDir(data, "node-reset")
+		if err != nil {
+			return err
+		}
+		defer release()
 		r, err := f.build(data, p.log)
 		if err != nil {
 			return err

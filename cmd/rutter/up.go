@@ -66,11 +66,18 @@ func (f *upFlags) run(ctx context.Context, p *process) error {
 	if f.from != "" || f.only {
 		return f.study(ctx, p)
 	}
+	f.agent.data, f.agent.heartbeat = filepath.Join(f.data, "node"), f.timing.Interval
+	for _, dir := range []string{f.data, f.agent.data} { // the node's may be that of an agent of its own
+		release, err := boot.LockDir(dir, "up")
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	keys, clientFile := filepath.Join(f.data, "keys"), filepath.Join(f.data, "client.json")
 	if err := initDeployment(keys, nil, "http://"+f.door.listen, clientFile); err != nil {
 		return err
 	}
-	f.agent.data, f.agent.heartbeat = filepath.Join(f.data, "node"), f.timing.Interval
 	r, err := f.agent.runtime.build(f.agent.data, p.log.WithField("service", "agentd"))
 	if err != nil {
 		return err

@@ -111,26 +111,9 @@ func running(all []api.Instance) (names []string) {
 
 // TestUpAdoptsItsContainers: what runs goes on running while up is away, and is taken back as it is.
 func TestUpAdoptsItsContainers(t *testing.T) {
-	needRoot(t)
-	data, err := os.MkdirTemp("", "rutter-e2e-up-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &up{t: t, data: data}
-	t.Cleanup(func() {
-		if u.cmd.ProcessState == nil {
-			u.interrupt()
-		}
-		out, err := exec.Command(binary(), "node-reset", "--data-dir", filepath.Join(data, "node")).CombinedOutput()
-		if err != nil {
-			t.Errorf("reset: %v: %s", err, out)
-		}
-		if err := os.RemoveAll(data); err != nil {
-			t.Errorf("clean up: %v", err)
-		}
-	})
+	u := newUp(t)
 	u.start()
-	file := filepath.Join(data, "web.yaml")
+	file := filepath.Join(u.data, "web.yaml")
 	writeDocument(t, file, "web", 3)
 	u.must("apply", "-f", file)
 	before := u.instances()

@@ -181,8 +181,8 @@ func (n *Network) find(plugin string) (string, error) {
 // Add makes the sandbox of an instance; one that is whole is left as it is.
 func (n *Network) Add(ctx context.Context, config runtime.SandboxConfig) (runtime.Sandbox, error) {
 	s, err := n.load(config.Instance)
-	if err == nil && len(s.Addresses) > 0 && isNamespace(n.netns(config.Instance)) {
-		return n.describe(s), nil
+	if made := n.describe(s); err == nil && !made.Broken {
+		return made, nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		// Begun and never finished, torn, or from before the machine was restarted.
@@ -290,7 +290,10 @@ func (n *Network) attachment(s sandbox) (*libcni.NetworkConfigList, *libcni.Runt
 }
 
 func (n *Network) describe(s sandbox) runtime.Sandbox {
-	return runtime.Sandbox{Instance: s.Instance, NetNSPath: n.netns(s.Instance), Addresses: s.Addresses, Labels: s.Labels}
+	return runtime.Sandbox{
+		Instance: s.Instance, NetNSPath: n.netns(s.Instance), Addresses: s.Addresses, Labels: s.Labels,
+		Broken: len(s.Addresses) == 0 || !isNamespace(n.netns(s.Instance)),
+	}
 }
 
 func (n *Network) netns(instance string) string {
@@ -307,7 +310,13 @@ func (n *Network) load(instance string) (sandbox, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, json.Unmarshal(data, &s)
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, err
+	}
+	if s.Instance != instance {
+		return sandbox{}, fmt.Errorf("%s is not the file of sandbox %s", n.file(instance), instance)
+	}
+	return s, nil
 }
 
 // save writes the sandbox file so that it is there whole or not at all. It need not outlive a power loss: the namespace does not either.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rutter-run/rutter/agentd/runtime"
+	"github.com/rutter-run/rutter/agentd/shim"
 	"github.com/rutter-run/rutter/events/spec"
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +37,9 @@ func cgroupDirs(cgroup string) (dirs []string) {
 	}
 	hierarchies, _ := os.ReadDir(cgroupRoot) // nothing mounted: nothing there
 	for _, h := range hierarchies {
+		if !shim.CgroupMounted(filepath.Join(cgroupRoot, h.Name())) {
+			continue
+		}
 		dir := filepath.Join(cgroupRoot, h.Name(), cgroup)
 		if real, err := filepath.EvalSymlinks(dir); err == nil && !slices.Contains(dirs, real) {
 			dirs = append(dirs, real)
@@ -61,7 +66,7 @@ func processes(cgroup string) map[int]bool {
 func clearCgroup(ctx context.Context, cgroup string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for {
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		pids := processes(cgroup)
 		for pid := range pids {
 			if err := killAndWait(ctx, cgroup, pid); err != nil {
@@ -70,6 +75,12 @@ func clearCgroup(ctx context.Context, cgroup string) error {
 		}
 		if len(pids) == 0 {
 			break
+		}
+		// A process that is dead may be counted until its parent has seen it, which no descriptor tells.
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fmt.Errorf("kill the processes %v of cgroup %s: %w", slices.Sorted(maps.Keys(pids)), cgroup, ctx.Err())
 		}
 	}
 	for _, dir := range cgroupDirs(cgroup) {

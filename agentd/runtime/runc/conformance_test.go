@@ -2,6 +2,7 @@ package runc_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rutter-run/rutter/agentd/runtime"
 	"github.com/rutter-run/rutter/agentd/runtime/runtimetest"
+	"golang.org/x/sys/unix"
 )
 
 func TestConformance(t *testing.T) {
@@ -18,6 +20,46 @@ func TestConformance(t *testing.T) {
 		Image: m.image, Real: true, Restarts: true, KillShim: m.killShim,
 		Leftovers: func(t *testing.T) []string { return m.leftovers(t) },
 	})
+}
+
+const (
+	ociEnv   = "RUTTER_TEST_OCI"   // the OCI runtime to test; runc where empty
+	plainEnv = "RUTTER_TEST_PLAIN" // set: without version 2 of cgroups beside version 1
+)
+
+// TestConformanceOfCrun runs the suite on crun, in a mount namespace of its own where crun refuses the machine's cgroups.
+func TestConformanceOfCrun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: containers need root")
+	}
+	if _, err := exec.LookPath("crun"); err != nil {
+		t.Skip("NOT TESTED: there is no crun (Debian package crun)")
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestConformance$", "-test.timeout=4m")
+	cmd.Env = append(os.Environ(), ociEnv+"=crun")
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if _, err := os.Stat(hybrid); err == nil {
+		cmd.Env = append(cmd.Env, plainEnv+"=1")
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// hybrid is where version 2 of cgroups is mounted beside version 1.
+const hybrid = "/sys/fs/cgroup/unified"
+
+// leaveHybrid takes it off, in this mount namespace alone.
+func leaveHybrid() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := unix.Unmount(hybrid, unix.MNT_DETACH); err != nil {
+		return err
+	}
+	// What crun makes there all the same goes with the namespace.
+	return unix.Mount("tmpfs", hybrid, "tmpfs", 0, "size=1m")
 }
 
 // killShim kills the shim of a container and returns when it is dead.

@@ -29,6 +29,12 @@ func (r *Runtime) Create(ctx context.Context, config runtime.ContainerConfig) er
 func (r *Runtime) create(ctx context.Context, config runtime.ContainerConfig) error {
 	dir := r.dir(config.ID)
 	rec, err := r.record(config.ID)
+	if errors.Is(err, errDamaged) {
+		if err := r.salvage(ctx, config.ID); err != nil {
+			return err
+		}
+		rec, err = r.record(config.ID)
+	}
 	switch {
 	case err == nil:
 		s, err := shim.Inspect(dir)

@@ -36,6 +36,21 @@ func (r *Runtime) Init(ctx context.Context) error {
 	for _, path := range left {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
+	return errors.Join(err, r.sweep(ctx))
+}
+
+// sweep takes away what a crash left of containers that were not yet, or no longer, on record.
+func (r *Runtime) sweep(ctx context.Context) error {
+	dirs, err := os.ReadDir(r.path("containers"))
+	for _, d := range dirs {
+		if _, statErr := os.Stat(filepath.Join(r.dir(d.Name()), recordFile)); !errors.Is(statErr, os.ErrNotExist) {
+			continue
+		}
+		r.log.WithField("container", d.Name()).Warn("removing a container without a record")
+		if disposeErr := r.dispose(ctx, d.Name()); disposeErr != nil {
+			r.log.WithField("container", d.Name()).WithError(disposeErr).Warn("not removed")
+		}
+	}
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/rutter-run/rutter/agentd/runtime"
@@ -48,13 +49,25 @@ func (r *Runtime) start(ctx context.Context, id string) (runtime.Status, error) 
 			status.State, status.PID, status.StartedAt = runtime.StateRunning, start.PID, start.At
 			return status, nil
 		case !errors.Is(err, shim.ErrGone) || attempt == attempts:
-			return status, refusal(err)
+			return status, r.naming(id, refusal(err))
 		}
 		// It was killed this very moment. Once it is dead, what it left says whether it had started anything.
 		if err := shim.AwaitGone(ctx, r.dir(id)); err != nil {
 			return status, err
 		}
 	}
+}
+
+// naming adds the command to an error that is about it, for not every OCI runtime does.
+func (r *Runtime) naming(id string, err error) error {
+	rec, recErr := r.record(id)
+	if recErr != nil || !errors.Is(err, runtime.ErrBadConfig) || len(rec.Config.Spec.Command) == 0 {
+		return err
+	}
+	if command := rec.Config.Spec.Command[0]; !strings.Contains(err.Error(), command) {
+		return fmt.Errorf("command %q: %w", command, err)
+	}
+	return err
 }
 
 // Stop implements runtime.Containers. An empty signal is the container's own.

@@ -29,6 +29,12 @@ func TestMain(m *testing.M) {
 		os.Exit(shim.Main(os.Args[2:]))
 	}
 	const inside = "RUTTER_TEST_NETNS"
+	if os.Getenv(plainEnv) != "" {
+		if err := leaveHybrid(); err != nil {
+			fmt.Fprintln(os.Stderr, "cgroups of version 1 alone:", err)
+			os.Exit(1)
+		}
+	}
 	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
 		os.Exit(m.Run())
 	}
@@ -101,7 +107,7 @@ func (m *machine) open(t testing.TB) *runc.Runtime {
 	logger := logrus.New()
 	logger.SetOutput(t.Output())
 	r, err := runc.New(runc.Config{
-		Dir: filepath.Join(m.dir, "node"), Images: m.store, Networks: m.net, LogMaxSize: 64 << 10, LogMaxFiles: 100, Log: logrus.NewEntry(logger),
+		Dir: filepath.Join(m.dir, "node"), Binary: os.Getenv(ociEnv), Images: m.store, Networks: m.net, LogMaxSize: 64 << 10, LogMaxFiles: 100, Log: logrus.NewEntry(logger),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package runc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,27 @@ const recordFile = "container.json"
 type record struct {
 	Config     runtime.ContainerConfig
 	StopSignal string // the specification's, the image's or SIGTERM
+}
+
+// errDamaged says that a container's record cannot be read, such as after a power loss.
+var errDamaged = errors.New("its record is damaged")
+
+// salvage takes a container away whose record cannot be read: nobody can say what it was to be. The record is set aside for people. The
+// instance finds that its run is gone and goes by its restart policy.
+func (r *Runtime) salvage(ctx context.Context, id string) error {
+	aside := r.path("damaged", id+".json")
+	r.log.WithField("container", id).WithField("kept", aside).Error("the record of a container is damaged: removing the container")
+	err := os.MkdirAll(filepath.Dir(aside), 0o700)
+	if err == nil {
+		err = os.Rename(filepath.Join(r.dir(id), recordFile), aside)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("set the damaged record of %s aside: %w", id, err)
+	}
+	if err := r.dispose(ctx, id); err != nil {
+		return fmt.Errorf("remove container %s, whose record is damaged: %w", id, err)
+	}
+	return nil
 }
 
 // entry is what this process keeps of a container.
@@ -76,8 +98,11 @@ func (r *Runtime) record(id string) (*record, error) {
 	if e.record == nil {
 		var rec record
 		ok, err := shim.ReadRecord(path, &rec)
+		if err == nil && ok && (rec.Config.ID != id || !fileName(rec.Config.Instance)) {
+			err = errors.New("it is not the record of this container")
+		}
 		if err != nil {
-			return nil, fmt.Errorf("container %s: %w", id, err)
+			return nil, fmt.Errorf("container %s: %w: %w", id, errDamaged, err)
 		}
 		if !ok {
 			return nil, fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)

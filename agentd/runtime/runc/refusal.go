@@ -15,7 +15,7 @@ import (
 // of these is tried again.
 var hopeless = []string{
 	"executable file not found", `exec: "`, "exec format error", "chdir to cwd", "unable to find user", "not a directory",
-	"is a directory", "executable file `", // the last is crun's
+	"is a directory", "executable file `", "open executable", "chdir `", // the last three are crun's
 }
 
 // refusal tells what the OCI runtime says apart.
@@ -28,7 +28,7 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: %w", runtime.ErrDiskFull, err)
 	}
 	for _, words := range hopeless {
-		if strings.Contains(said.Message, words) {
+		if strings.Contains(strings.ToLower(said.Message), words) {
 			return fmt.Errorf("%w: %w", runtime.ErrBadConfig, err)
 		}
 	}

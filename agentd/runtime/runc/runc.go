@@ -10,6 +10,7 @@
 //	logs/<instance>/           <container>.<run>.log, kept until the sandbox goes
 //	oci/                       the OCI runtime's own state
 //	trash/                     what is being deleted
+//	damaged/                   records that could not be read, set aside
 //
 // Two agents on one machine have two directories; cgroups and the OCI runtime's state are told apart by them.
 package runc
@@ -36,6 +37,8 @@ import (
 type Images interface {
 	Pull(ctx context.Context, ref spec.ImageRef, progress func(runtime.PullProgress)) (runtime.Image, error)
 	List() ([]runtime.Image, error)
+	// Collect removes images while the disk is too full, but not those of keep and not those whose digest is in use.
+	Collect(ctx context.Context, keep []spec.ImageRef, inUse map[string]bool) ([]runtime.Image, error)
 	// Config is the image's own configuration: entrypoint, environment, user.
 	Config(image runtime.Image) (v1.ConfigFile, error)
 	// Mount puts the image's layers together at target; what is written goes to upper. Mounting twice is no error.
@@ -140,3 +143,18 @@ func (r *Runtime) PullImage(ctx context.Context, ref spec.ImageRef, progress fun
 
 // ListImages implements runtime.Images.
 func (r *Runtime) ListImages(context.Context) ([]runtime.Image, error) { return r.config.Images.List() }
+
+// CollectImages implements runtime.Images. A container has its image's layers mounted, ended or not.
+func (r *Runtime) CollectImages(ctx context.Context, keep []spec.ImageRef) ([]runtime.Image, error) {
+	all, err := r.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inUse := map[string]bool{}
+	for _, s := range all {
+		if rec, err := r.record(s.ID); err == nil {
+			inUse[rec.Config.Image.Digest] = true
+		}
+	}
+	return r.config.Images.Collect(ctx, keep, inUse)
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rutter-run/rutter/agentd/runtime"
 	"github.com/rutter-run/rutter/agentd/shim"
+	"golang.org/x/sys/unix"
 )
 
 // sandbox is what containers must know of their sandbox, in sandbox.json.
@@ -80,16 +81,27 @@ func resolvers(usual, behind string) string {
 	return string(data)
 }
 
+// sandbox reads what containers must know of their sandbox. One that is torn, or whose namespace went with a restart of the machine, is
+// runtime.ErrSandboxBroken.
 func (r *Runtime) sandbox(instance string) (sandbox, error) {
 	var s sandbox
 	ok, err := shim.ReadRecord(r.path("sandboxes", instance, sandboxFile), &s)
-	if err != nil {
-		return s, fmt.Errorf("sandbox %s: %w", instance, err)
-	}
-	if !ok {
-		return s, fmt.Errorf("sandbox %s: %w", instance, runtime.ErrNotFound)
+	switch {
+	case err != nil:
+		return s, fmt.Errorf("sandbox %s: %w: %w", instance, runtime.ErrSandboxBroken, err)
+	case !ok:
+		return s, fmt.Errorf("sandbox %s: %w: %w", instance, runtime.ErrSandboxBroken, runtime.ErrNotFound)
+	case !isNamespace(s.NetNSPath):
+		return s, fmt.Errorf("sandbox %s: %w: its network namespace is gone", instance, runtime.ErrSandboxBroken)
 	}
 	return s, nil
+}
+
+// isNamespace reports whether path is on the file system that namespaces are on (statfs(2), linux/magic.h).
+func isNamespace(path string) bool {
+	const nsfs = 0x6e736673
+	var fs unix.Statfs_t
+	return unix.Statfs(path, &fs) == nil && fs.Type == nsfs
 }
 
 // RemoveSandbox implements runtime.Sandboxes. The logs of the instance's containers go with it.
@@ -114,5 +126,29 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, instance string) error {
 
 // ListSandboxes implements runtime.Sandboxes.
 func (r *Runtime) ListSandboxes(context.Context) ([]runtime.Sandbox, error) {
-	return r.config.Networks.List()
+	all, err := r.config.Networks.List()
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for i, s := range all {
+		known[s.Instance] = true
+		if _, err := r.sandbox(s.Instance); err != nil {
+			all[i].Broken = true
+		}
+	}
+	// A crash amid a removal leaves files without a network.
+	for _, kind := range []string{"sandboxes", "logs"} {
+		dirs, err := os.ReadDir(r.path(kind))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("list sandboxes: %w", err)
+		}
+		for _, d := range dirs {
+			if !known[d.Name()] {
+				known[d.Name()] = true
+				all = append(all, runtime.Sandbox{Instance: d.Name(), Broken: true})
+			}
+		}
+	}
+	return all, nil
 }

@@ -35,7 +35,9 @@ func (r *Runtime) List(ctx context.Context) ([]runtime.Status, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list containers: %w", err)
+			// One that cannot be looked at must not hide the others. Whoever asks for it by its name learns what is wrong.
+			r.log.WithError(err).WithField("container", d.Name()).Error("a container is not listed")
+			continue
 		}
 		all = append(all, status)
 	}
@@ -92,6 +94,11 @@ func (r *Runtime) wait(ctx context.Context, id string) (runtime.Status, error) {
 // inspect says where a container stands. One whose shim was killed is ended and recorded first: there is no half state.
 func (r *Runtime) inspect(ctx context.Context, id string) (runtime.Status, shim.State, error) {
 	rec, err := r.record(id)
+	if errors.Is(err, errDamaged) {
+		if err = r.salvage(ctx, id); err == nil {
+			err = fmt.Errorf("container %s, whose record was damaged: %w", id, runtime.ErrNotFound)
+		}
+	}
 	if err != nil {
 		return runtime.Status{}, shim.State{}, err
 	}
@@ -117,8 +124,7 @@ func (r *Runtime) inspect(ctx context.Context, id string) (runtime.Status, shim.
 }
 
 // lostCode is the exit code of a container whose end nobody saw.
-// nothing
-const lostCode = 255
+const lostCode = shim.LostCode
 
 // adopt ends a container whose shim was killed: nobody reads its output or would learn how it ends.
 func (r *Runtime) adopt(ctx context.Context, id string) error {

@@ -136,7 +136,7 @@ func testRefusals(h *harness) {
 			_, err = h.rt.Start(h.ctx, config.ID)
 		}
 		h.mustBe(err, runtime.ErrBadConfig)
-		if !strings.Contains(err.Error(), tt.says) {
+		if !strings.Contains(strings.ToLower(err.Error()), tt.says) {
 			h.Errorf("%v does not say %q", err, tt.says)
 		}
 		h.must(h.rt.Remove(h.ctx, config.ID))

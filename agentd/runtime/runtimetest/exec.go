@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/rutter-run/rutter/agentd/runtime"
 	"github.com/rutter-run/rutter/events/spec"
@@ -76,18 +78,60 @@ func (f firstWrite) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// testExecGivenUp leaves no process behind when the client goes.
+// endless is input without an end.
+type endless struct{ pieces atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.pieces.Add(1)
+	return len(p), nil
+}
+
+// stuck returns once nobody takes any more of it.
+func (e *endless) stuck(ctx context.Context) {
+	for before := int64(-1); ctx.Err() == nil && e.pieces.Load() != before; {
+		before = e.pieces.Load()
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// testExecGivenUp leaves no process behind when the client goes: neither the one asked for nor what it has put into the background, and
+// also where the process has not read what it was sent.
 func testExecGivenUp(h *harness) {
 	id := h.ready(runs)
+	for name, script := range map[string]string{
+		"alone":              "echo x; exec sleep 12345",
+		"with a background":  "sleep 12345 & (sleep 12345 &) ; echo x; sleep 12345",
+		"with other session": "setsid sleep 12345 & echo x; sleep 12345",
+	} {
+		ctx, cancel := context.WithCancel(h.ctx)
+		_, err := h.rt.Exec(ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", script}, Stdout: firstWrite(cancel)})
+		if !errors.Is(err, context.Canceled) {
+			h.Fatalf("%s, given up: %v", name, err)
+		}
+		h.untilNone(id, name)
+	}
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
-	_, err := h.rt.Exec(ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "echo x; exec sleep 12345"}, Stdout: firstWrite(cancel)})
+	// As much as there is room for between client and process: the pipe, the queue and the socket.
+	input := &endless{}
+	go func() {
+		input.stuck(ctx)
+		cancel()
+	}()
+	_, err := h.rt.Exec(ctx, id, runtime.ExecOptions{Command: []string{"sleep", "12345"}, Stdin: input})
 	if !errors.Is(err, context.Canceled) {
 		h.Fatalf("given up: %v", err)
 	}
-	code, err := h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "while pgrep -f 'sleep 1234[5]'; do sleep 0.01; done"}})
+	h.untilNone(id, "unread input")
+}
+
+// untilNone waits until no process of testExecGivenUp is left in the container.
+func (h *harness) untilNone(id, name string) {
+	h.Helper()
+	var left bytes.Buffer
+	code, err := h.rt.Exec(h.ctx, id, runtime.ExecOptions{Command: []string{"sh", "-c", "while pgrep -f 'sleep 1234[5]'; do sleep 0.01; done"}, Stdout: &left})
 	if err != nil || code != 0 {
-		h.Fatalf("exit %d: %v", code, err)
+		h.Fatalf("%s: exit %d: %v; left: %s", name, code, err, &left)
 	}
 }
 

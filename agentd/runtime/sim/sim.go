@@ -3,7 +3,7 @@
 //
 // A container's environment scripts it: SIM_START_DELAY (duration) before it runs, SIM_EXIT_AFTER (duration) and SIM_EXIT_CODE,
 // SIM_OOM=1 to end out of memory, SIM_STOP_DELAY (duration) before it heeds the stop signal. An image whose repository ends in
-// /missing is unknown to its registry, and one that ends in /unreachable has none.
+// /missing is unknown to its registry, one that ends in /unreachable has none, and the one of /stalled never answers.
 //
 // Timers are the standard library's, so all of it runs in virtual time under testing/synctest; a container that only runs costs no goroutine.
 package sim
@@ -81,12 +81,18 @@ func (r *Runtime) Info(context.Context) (rt.Info, error) {
 }
 
 // PullImage implements runtime.Images.
-func (r *Runtime) PullImage(_ context.Context, ref spec.ImageRef, progress func(rt.PullProgress)) (rt.Image, error) {
+func (r *Runtime) PullImage(ctx context.Context, ref spec.ImageRef, progress func(rt.PullProgress)) (rt.Image, error) {
 	switch path.Base(ref.Repository) {
 	case "missing":
 		return rt.Image{}, fmt.Errorf("pull %s: %w", ref, rt.ErrImageNotFound)
 	case "unreachable":
 		return rt.Image{}, fmt.Errorf("pull %s: %w", ref, rt.ErrRegistry)
+	case "stalled": // its registry never answers
+		if progress != nil {
+			progress(rt.PullProgress{})
+		}
+		<-ctx.Done()
+		return rt.Image{}, fmt.Errorf("pull %s: %w", ref, ctx.Err())
 	}
 	r.mu.Lock()
 	image, ok := r.images[ref.String()]
@@ -112,6 +118,9 @@ func (r *Runtime) ListImages(context.Context) ([]rt.Image, error) {
 	slices.SortFunc(all, func(a, b rt.Image) int { return strings.Compare(a.Ref.String(), b.Ref.String()) })
 	return all, nil
 }
+
+// CollectImages implements runtime.Images: images that are only names fill no disk.
+func (r *Runtime) CollectImages(context.Context, []spec.ImageRef) ([]rt.Image, error) { return nil, nil }
 
 // CreateSandbox implements runtime.Sandboxes.
 func (r *Runtime) CreateSandbox(_ context.Context, config rt.SandboxConfig) (rt.Sandbox, error) {

@@ -1,0 +1,224 @@
+package agentd
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rutter-run/rutter/agentd/runtime"
+	"github.com/rutter-run/rutter/agentd/runtime/sim"
+	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/catalog"
+	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/ledger"
+	"github.com/rutter-run/rutter/events/memlog"
+	"github.com/rutter-run/rutter/events/report"
+	"github.com/rutter-run/rutter/events/spec"
+	"github.com/sirupsen/logrus"
+)
+
+const nodeName = "n1"
+
+// machine is a node whose agent can be ended and begun again; the log goes on.
+type machine struct {
+	t       *testing.T
+	log     *memlog.Log
+	dir     string
+	runtime runtime.Runtime
+	head    uint64 // of the ledger
+	given   uint64 // assignments
+	stop    func()
+}
+
+func newMachine(t *testing.T) *machine {
+	m := &machine{t: t, log: memlog.New(catalog.New()), dir: t.TempDir(), runtime: sim.New(sim.Config{}), stop: func() {}}
+	t.Cleanup(func() { m.stop() })
+	return m
+}
+
+// start begins an agent on the machine.
+func (m *machine) start() {
+	m.t.Helper()
+	logger := logrus.New()
+	logger.SetOutput(m.t.Output())
+	a, err := New(Config{
+		Node: nodeName, Incarnation: fmt.Sprint(time.Now().UnixNano()), DataDir: m.dir, Heartbeat: 10 * time.Millisecond, PartitionLease: time.Hour, ParallelStarts: 2,
+	}, m.runtime, Connections{
+		Log: m.log, Commands: memlog.NewCommands(catalog.New(), memlog.Faults{}), Heartbeats: memlog.NewHeartbeats(memlog.Faults{}),
+		Connected: func() bool { return true },
+	}, logrus.NewEntry(logger))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	m.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			m.t.Error(err)
+		}
+		m.stop = func() {}
+	}
+}
+
+// reboot loses all that a machine keeps in its memory: what ran, namespaces and mounts. The disk stays.
+func (m *machine) reboot() {
+	m.stop()
+	m.runtime = sim.New(sim.Config{})
+	m.start()
+}
+
+func (m *machine) say(p events.Payload) {
+	m.t.Helper()
+	subject := events.LedgerSubject(nodeName)
+	e := events.Event{ID: events.DeriveID("test", subject, int(m.head)), Type: p.WireType(), Source: "/test", Subject: subject, Time: time.Now(), Data: p}
+	last, err := m.log.Append(context.Background(), events.Batch{{Subject: subject, Expect: m.head, Events: []events.Event{e}}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.head = last
+}
+
+// assign gives the node an instance that runs an image.
+func (m *machine) assign(name, repository string, policy spec.RestartPolicy) ledger.AssignedV1 {
+	m.t.Helper()
+	m.given++
+	a := ledger.AssignedV1{
+		Instance: events.InstanceKey{Namespace: "default", Workload: "web", Name: name}, Generation: m.given,
+		Spec: spec.InstanceSpec{RestartPolicy: policy, Containers: []spec.Container{{
+			Name: "main", Image: spec.ImageRef{Registry: "r.test", Repository: repository, Tag: "1"},
+		}}},
+	}
+	m.say(a)
+	return a
+}
+
+func (m *machine) revoke(a ledger.AssignedV1) {
+	m.t.Helper()
+	m.say(ledger.RevokedV1{Instance: a.Instance, Generation: a.Generation, Cause: instance.CauseDeleted})
+}
+
+// reports are the types of what was reported of an instance, the oldest first.
+func (m *machine) reports(a ledger.AssignedV1) (types []string, all []events.Payload) {
+	m.t.Helper()
+	err := m.log.Read(context.Background(), events.ReportSubject(nodeName, a.Instance), 0, func(e events.Event) error {
+		types, all = append(types, e.Type), append(all, e.Data)
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return types, all
+}
+
+// count is how many reports are of a type.
+func count(types []string, of events.Payload) (n int) {
+	for _, one := range types {
+		if one == of.WireType() {
+			n++
+		}
+	}
+	return n
+}
+
+// until waits until so many reports of a type were made of an instance.
+func (m *machine) until(a ledger.AssignedV1, p events.Payload, times int) []events.Payload {
+	m.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		types, all := m.reports(a)
+		if count(types, p) >= times {
+			return all
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("waited in vain for %d × %s; there is %v", times, p.WireType(), types)
+		}
+	}
+}
+
+// TestARebootedMachineRunsItsInstancesAgain: with the agent's store from before and nothing else.
+func TestARebootedMachineRunsItsInstancesAgain(t *testing.T) {
+	m := newMachine(t)
+	m.start()
+	always, never := m.assign("web-0-1", "web", spec.RestartAlways), m.assign("web-1-1", "web", spec.RestartNever)
+	m.until(always, report.StartedV1{}, 1)
+	m.until(never, report.StartedV1{}, 1)
+	m.reboot()
+	m.until(always, report.CreatedV1{}, 2)
+	all := m.until(always, report.StartedV1{}, 2)
+	if last := all[len(all)-1].(report.StartedV1); last.Run != 2 {
+		t.Errorf("it runs as %+v, want run 2", last)
+	}
+	if types, _ := m.reports(always); count(types, report.ExitedV1{}) != 1 {
+		t.Errorf("nothing says that the first run ended: %v", types)
+	}
+	m.until(never, report.StoppedV1{}, 1)
+	if types, _ := m.reports(never); count(types, report.StartedV1{}) != 1 || count(types, report.ExitedV1{}) != 1 {
+		t.Errorf("what is not to run again: %v", types)
+	}
+	m.revoke(always)
+	m.until(always, report.StoppedV1{}, 1)
+	if left, err := m.runtime.ListSandboxes(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestAStalledRegistryHoldsNobody: neither the other instances nor the deletion of its own.
+func TestAStalledRegistryHoldsNobody(t *testing.T) {
+	m := newMachine(t)
+	m.start()
+	var stalled []ledger.AssignedV1
+	for i := range 5 { // more than are started at once
+		stalled = append(stalled, m.assign(fmt.Sprintf("web-%d-1", i), "stalled", spec.RestartAlways))
+	}
+	for _, a := range stalled {
+		m.until(a, report.PullingV1{}, 1)
+	}
+	m.until(m.assign("web-9-1", "web", spec.RestartAlways), report.StartedV1{}, 1)
+	for _, a := range stalled {
+		m.revoke(a)
+	}
+	for _, a := range stalled {
+		m.until(a, report.StoppedV1{}, 1)
+	}
+}
+
+// fickle loses things of a machine that runs.
+type fickle struct {
+	runtime.Runtime
+	errs chan error // of the next Creates
+}
+
+func (f *fickle) Create(ctx context.Context, c runtime.ContainerConfig) error {
+	select {
+	case err := <-f.errs:
+		return fmt.Errorf("create %s: %w", c.ID, err)
+	default:
+		return f.Runtime.Create(ctx, c)
+	}
+}
+
+// TestWhatIsMissingIsMadeAgain: an image that was removed or is damaged, a sandbox that is not whole.
+func TestWhatIsMissingIsMadeAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		missing   error
+		sandboxes int
+	}{
+		"image":   {runtime.ErrImageMissing, 1},
+		"sandbox": {runtime.ErrSandboxBroken, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			f := &fickle{Runtime: m.runtime, errs: make(chan error, 1)}
+			f.errs <- test.missing
+			m.runtime = f
+			m.start()
+			a := m.assign("web-0-1", "web", spec.RestartAlways)
+			m.until(a, report.StartedV1{}, 1)
+			if types, _ := m.reports(a); count(types, report.CreatedV1{}) != test.sandboxes {
+				t.Errorf("want %d sandboxes: %v", test.sandboxes, types)
+			}
+		})
+	}
+}
