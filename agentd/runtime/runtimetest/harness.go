@@ -100,10 +100,16 @@ func (h *harness) start(p program) (id string) {
 func (h *harness) ready(p program) (id string) {
 	h.Helper()
 	id = h.start(p)
+	h.minds(id)
+	return id
+}
+
+// minds waits until a program has said that it is ready: before, it would not mind a signal.
+func (h *harness) minds(id string) {
+	h.Helper()
 	if h.Real {
 		h.until(id, "ready")
 	}
-	return id
 }
 
 var errEnough = errors.New("enough")

@@ -73,6 +73,7 @@ func testLifecycle(h *harness) {
 	if l := h.one(config.ID); l.State != runtime.StateRunning || l.PID != s.PID || !l.StartedAt.Equal(s.StartedAt) {
 		h.Fatalf("%+v is listed as %+v", s, l)
 	}
+	h.minds(config.ID)
 	h.must(h.rt.Stop(h.ctx, config.ID, "SIGTERM", patience))
 	ended := h.wait(config.ID)
 	if !ended.StartedAt.Equal(s.StartedAt) || ended.OOMKilled {
@@ -95,6 +96,7 @@ func testRepeating(h *harness) {
 		h.Fatalf("started twice: %+v, then %+v", first, second)
 	}
 	h.must(h.rt.Create(h.ctx, config))
+	h.minds(config.ID)
 	h.must(h.rt.Stop(h.ctx, config.ID, "SIGTERM", patience))
 	h.must(h.rt.Stop(h.ctx, config.ID, "SIGTERM", patience))
 	ended := h.wait(config.ID)

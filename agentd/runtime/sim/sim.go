@@ -120,7 +120,9 @@ func (r *Runtime) ListImages(context.Context) ([]rt.Image, error) {
 }
 
 // CollectImages implements runtime.Images: images that are only names fill no disk.
-func (r *Runtime) CollectImages(context.Context, []spec.ImageRef) ([]rt.Image, error) { return nil, nil }
+func (r *Runtime) CollectImages(context.Context, []spec.ImageRef) ([]rt.Image, error) {
+	return nil, nil
+}
 
 // CreateSandbox implements runtime.Sandboxes.
 func (r *Runtime) CreateSandbox(_ context.Context, config rt.SandboxConfig) (rt.Sandbox, error) {

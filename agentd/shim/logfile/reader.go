@@ -66,21 +66,22 @@ type reader struct {
 
 // begin goes to the start of the log, or to that of its last lines.
 func (r *reader) begin(tail int) error {
+	if tail < 0 {
+		return nil // more begins with the oldest
+	}
 	files := openAll(r.path)
 	if len(files) == 0 {
 		return nil
 	}
-	first := 0
-	if tail >= 0 {
-		for first = len(files) - 1; ; first-- {
-			found, enough, err := backward(files[first], tail)
-			if err != nil {
-				closeAll(files)
-				return err
-			}
-			if tail -= found; enough || first == 0 {
-				break
-			}
+	first := len(files) - 1
+	for ; ; first-- {
+		found, enough, err := backward(files[first], tail)
+		if err != nil {
+			closeAll(files)
+			return err
+		}
+		if tail -= found; enough || first == 0 {
+			break
 		}
 	}
 	r.take(files[first])
@@ -104,12 +105,11 @@ func (r *reader) close() {
 func (r *reader) more(ctx context.Context) error {
 	for {
 		if r.file == nil {
-			files := openAll(r.path)
-			if len(files) == 0 {
+			first := oldest(r.path)
+			if first == nil {
 				return nil
 			}
-			r.take(files[0])
-			closeAll(files[1:])
+			r.take(first)
 		}
 		// Asked before the look: nothing is written to a file once there is a newer one.
 		next := r.newer()
@@ -157,36 +157,95 @@ func (r *reader) lines(ctx context.Context) error {
 // newer opens the file that came after the one being read; nil where that is the newest. One that was rotated away entirely is
 // followed by the oldest that is left.
 func (r *reader) newer() *os.File {
-	now, err := os.Stat(r.path)
-	if err != nil {
-		return nil // between two names, or removed
-	}
 	mine, err := r.file.Stat()
-	if err != nil || os.SameFile(now, mine) {
+	if err != nil {
 		return nil
 	}
-	files := openAll(r.path)
-	next := slices.IndexFunc(files, func(f *os.File) bool {
-		info, err := f.Stat()
-		return err == nil && os.SameFile(info, mine)
-	}) + 1
-	if next >= len(files) {
-		closeAll(files)
-		return nil
+	for {
+		now, err := os.Stat(r.path)
+		if err != nil || os.SameFile(now, mine) {
+			return nil // between two names or removed, or still the newest
+		}
+		at := place(r.path, mine)
+		if at < 0 {
+			return oldest(r.path)
+		}
+		next, err := os.Open(rotated(r.path, at-1))
+		if err != nil {
+			continue // its name is free for a moment, amid a rotation
+		}
+		// Older files are renamed first: what still has its place had that file next to it when it was opened.
+		if still, err := os.Stat(rotated(r.path, at)); err == nil && os.SameFile(still, mine) {
+			return next
+		}
+		_ = next.Close() // was not read
 	}
-	f := files[next]
-	closeAll(slices.Delete(files, next, next+1))
-	return f
 }
 
-// openAll opens all files of a log, oldest first. A rotation meanwhile can show one file twice; it is kept once.
-func openAll(path string) (files []*os.File) {
-	for i := 0; ; i++ {
-		f, err := os.Open(rotated(path, i))
-		if err != nil && i == 0 {
-			continue // the present one has no name for a moment while the log is rotated
+// oldest opens the oldest file of a log; nil where there is none.
+func oldest(path string) *os.File {
+	exists := func(n int) bool {
+		_, err := os.Stat(rotated(path, n))
+		return err == nil
+	}
+	for {
+		last := 0
+		for exists(last+1) || exists(last+2) { // one name may be free amid a rotation
+			last++
+		}
+		if last == 0 && !exists(0) && !exists(1) {
+			return nil
+		}
+		f, err := os.Open(rotated(path, last))
+		if err != nil {
+			continue
+		}
+		if !exists(last + 1) {
+			return f
+		}
+		_ = f.Close() // it has moved on
+	}
+}
+
+// place is the number of a file among the older ones of its log; -1 where it is none of them any more. Files only move on to higher numbers,
+// so counting upwards misses none.
+func place(path string, file os.FileInfo) int {
+	for i := 1; ; i++ {
+		info, err := os.Stat(rotated(path, i))
+		if err == nil && os.SameFile(info, file) {
+			return i
 		}
 		if err != nil {
+			if _, err := os.Stat(rotated(path, i+1)); err != nil {
+				return -1
+			}
+		}
+	}
+}
+
+// openAll opens all files of a log, oldest first.
+func openAll(path string) (files []*os.File) {
+	const attempts = 100
+	for attempt := 1; ; attempt++ {
+		files, whole := openOnce(path)
+		if whole || attempt == attempts {
+			slices.Reverse(files)
+			return files
+		}
+		closeAll(files)
+	}
+}
+
+// openOnce opens all files of a log, newest first. The names move on while the log is rotated: whole says that these are all the files that
+// there were at one moment.
+func openOnce(path string) (files []*os.File, whole bool) {
+	for i := 0; ; i++ {
+		f, err := os.Open(rotated(path, i))
+		if err != nil {
+			// Only amid a rotation is a name free that is not the last.
+			if _, err := os.Stat(rotated(path, i+1)); err == nil {
+				return files, false
+			}
 			break
 		}
 		if len(files) > 0 && same(f, files[len(files)-1]) {
@@ -195,8 +254,15 @@ func openAll(path string) (files []*os.File) {
 		}
 		files = append(files, f)
 	}
-	slices.Reverse(files)
-	return files
+	if len(files) == 0 {
+		return nil, true
+	}
+	now, err := os.Stat(path)
+	if err != nil {
+		return files, false
+	}
+	first, err := files[0].Stat()
+	return files, err == nil && os.SameFile(now, first)
 }
 
 func same(a, b *os.File) bool {
