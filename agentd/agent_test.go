@@ -82,10 +82,10 @@ func (m *machine) say(p events.Payload) {
 }
 
 // assign gives the node an instance that runs an image.
-func (m *machine) assign(name, repository string, policy spec.RestartPolicy) ledger.AssignedV1 {
+func (m *machine) assign(name, repository string, policy spec.RestartPolicy) ledger.AssignedV2 {
 	m.t.Helper()
 	m.given++
-	a := ledger.AssignedV1{
+	a := ledger.AssignedV2{
 		Instance: events.InstanceKey{Namespace: "default", Workload: "web", Name: name}, Generation: m.given,
 		Spec: spec.InstanceSpec{RestartPolicy: policy, Containers: []spec.Container{{
 			Name: "main", Image: spec.ImageRef{Registry: "r.test", Repository: repository, Tag: "1"},
@@ -95,13 +95,13 @@ func (m *machine) assign(name, repository string, policy spec.RestartPolicy) led
 	return a
 }
 
-func (m *machine) revoke(a ledger.AssignedV1) {
+func (m *machine) revoke(a ledger.AssignedV2) {
 	m.t.Helper()
-	m.say(ledger.RevokedV1{Instance: a.Instance, Generation: a.Generation, Cause: instance.CauseDeleted})
+	m.say(ledger.RevokedV2{Instance: a.Instance, Generation: a.Generation, Cause: instance.CauseDeleted})
 }
 
 // reports are the types of what was reported of an instance, the oldest first.
-func (m *machine) reports(a ledger.AssignedV1) (types []string, all []events.Payload) {
+func (m *machine) reports(a ledger.AssignedV2) (types []string, all []events.Payload) {
 	m.t.Helper()
 	err := m.log.Read(context.Background(), events.ReportSubject(nodeName, a.Instance), 0, func(e events.Event) error {
 		types, all = append(types, e.Type), append(all, e.Data)
@@ -124,7 +124,7 @@ func count(types []string, of events.Payload) (n int) {
 }
 
 // until waits until so many reports of a type were made of an instance.
-func (m *machine) until(a ledger.AssignedV1, p events.Payload, times int) []events.Payload {
+func (m *machine) until(a ledger.AssignedV2, p events.Payload, times int) []events.Payload {
 	m.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		types, all := m.reports(a)
@@ -168,7 +168,7 @@ func TestARebootedMachineRunsItsInstancesAgain(t *testing.T) {
 func TestAStalledRegistryHoldsNobody(t *testing.T) {
 	m := newMachine(t)
 	m.start()
-	var stalled []ledger.AssignedV1
+	var stalled []ledger.AssignedV2
 	for i := range 5 { // more than are started at once
 		stalled = append(stalled, m.assign(fmt.Sprintf("web-%d-1", i), "stalled", spec.RestartAlways))
 	}
