@@ -123,16 +123,24 @@ func (w *worker) run(ctx context.Context) error {
 		return w.agent.forget(w)
 	}
 	w.catchUp(ctx)
+	var before instance.Verb
 	for ctx.Err() == nil {
 		w.wish()
 		action := instance.Step(w.state, time.Now())
+		// A sandbox goes to disk with the start that follows at once: an agent that dies between the two finds it all the same.
+		if before != instance.CreateSandbox || action.Verb != instance.Start {
+			if err := w.agent.untilDone(ctx, "write reports to disk", w.flush); err != nil {
+				return nil
+			}
+		}
 		if action.Verb == instance.Done {
 			return w.agent.forget(w)
 		}
 		w.do(ctx, action)
-		if err := w.agent.untilDone(ctx, "write reports to disk", w.flush); err != nil {
-			return nil
-		}
+		before = action.Verb
+	}
+	if err := w.flush(); err != nil {
+		w.log.WithError(err).Warn("the last reports are not on disk; the next agent makes them anew")
 	}
 	return nil
 }

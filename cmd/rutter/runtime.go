@@ -61,7 +61,19 @@ func (f *runtimeFlags) build(dir string, log *logrus.Entry) (rt.Runtime, error) 
 	if err != nil {
 		return nil, err
 	}
-	return runc.New(runc.Config{Dir: filepath.Join(dir, "runtime"), Binary: f.name, Images: images, Networks: network, Log: log})
+	return runc.New(runc.Config{Dir: filepath.Join(dir, "runtime"), Binary: f.name, ShimBinary: shimBinary(), Images: images, Networks: network, Log: log})
+}
+
+// shimBinary is the small program of the shim where it lies beside this one, and else this one itself.
+func shimBinary() []string {
+	self, err := os.Executable()
+	if err == nil {
+		small := filepath.Join(filepath.Dir(self), "rutter-shim")
+		if info, err := os.Stat(small); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return []string{small}
+		}
+	}
+	return []string{"/proc/self/exe", "shim"}
 }
 
 // newNodeResetCommand takes away what an agent leaves behind for the next one.

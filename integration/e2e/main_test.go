@@ -36,8 +36,11 @@ func run(m *testing.M) int {
 		}
 		defer os.RemoveAll(dir)
 		binary := filepath.Join(dir, "rutter")
-		if out, err := exec.Command("go", "build", "-o", binary, "github.com/rutter-run/rutter/cmd/rutter").CombinedOutput(); err != nil {
-			return fail(fmt.Errorf("build: %w: %s", err, out))
+		for _, program := range []string{"rutter", "rutter-shim"} {
+			out, err := exec.Command("go", "build", "-o", filepath.Join(dir, program), "github.com/rutter-run/rutter/cmd/"+program).CombinedOutput()
+			if err != nil {
+				return fail(fmt.Errorf("build: %w: %s", err, out))
+			}
 		}
 		if err := os.Setenv(binaryEnv, binary); err != nil {
 			return fail(err)

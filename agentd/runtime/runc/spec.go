@@ -69,7 +69,7 @@ func build(in input) (*specs.Spec, error) {
 	p.NoNewPrivileges = !c.SecurityContext.AllowPrivilegeEscalation
 	score := oomScore(c.Resources, in.node.memory)
 	p.OOMScoreAdj = &score
-	secure(s, c.SecurityContext)
+	secure(s, c.SecurityContext, in.rootfs)
 
 	s.Linux.CgroupsPath = in.cgroup
 	limit(s.Linux.Resources, c.Resources, in.node)
