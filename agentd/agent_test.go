@@ -46,7 +46,7 @@ func (m *machine) start() {
 		Node: nodeName, Incarnation: fmt.Sprint(time.Now().UnixNano()), DataDir: m.dir, Heartbeat: 10 * time.Millisecond, PartitionLease: time.Hour, ParallelStarts: 2,
 	}, m.runtime, Connections{
 		Log: m.log, Commands: memlog.NewCommands(catalog.New(), memlog.Faults{}), Heartbeats: memlog.NewHeartbeats(memlog.Faults{}),
-		Connected: func() bool { return true },
+		Reach: func(context.Context) error { return nil },
 	}, logrus.NewEntry(logger))
 	if err != nil {
 		m.t.Fatal(err)
