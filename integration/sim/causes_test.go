@@ -75,6 +75,9 @@ func incidents() []incident {
 		}},
 		{name: "out-of-memory", instance: "out-of-memory-0-2", done: exists(0, 2), fate: failed(report.ExitedV1{Code: 137, Signal: 9, OOM: true}), want: []string{"(Failed)", "out of memory"}},
 		{name: "exited", instance: "exited-0-2", done: exists(0, 2), fate: failed(report.ExitedV1{Code: 3}), want: []string{"(Failed)", "exited with code 3"}},
+		{name: "probe-failed", instance: "probe-failed-0-2", done: exists(0, 2), fate: failed(report.ExitedV1{
+			Code: 143, Signal: 15, Reason: report.ReasonProbeFailed, Message: "liveness probe failed 3 times: HTTP 503",
+		}), want: []string{"(Failed)", "because a probe failed: liveness probe failed 3 times: HTTP 503"}},
 		{name: "no-image", instance: "no-image-0-2", done: exists(0, 2), fate: []events.Payload{report.RejectedV1{Reason: "ImageNotFound", Message: "no such tag"}}, want: []string{"(Failed)", "ImageNotFound"}},
 		{name: "no-room", instance: "no-room-0-1", want: []string{"unplaceable", "short of cpu"}, alter: func(w *spec.Workload) {
 			w.Spec.Containers[0].Resources.Requests.CPU = 1_000_000

@@ -43,9 +43,9 @@ var rooms = []room{
 
 // foreign are libraries that only one room may know.
 var foreign = []struct {
-	library string
-	rooms   []string
-	why     string
+	of    string // the library
+	rooms []string
+	why   string
 }{
 	{"github.com/nats-io/nats.go/jetstream", []string{"events/jetstream", "integration"}, "one package speaks JetStream, so that the log can be put on something else"},
 	{"github.com/synadia-io/orbit.go/jetstreamext", []string{"events/jetstream", "integration"}, "one package speaks JetStream"},
@@ -137,18 +137,18 @@ func TestLibrariesStayInTheirRooms(t *testing.T) {
 	for _, p := range packages(t) {
 		path := strings.TrimPrefix(p.ImportPath, module)
 		for _, f := range foreign {
-			if !slices.Contains(p.Imports, f.library) {
+			if !slices.Contains(p.Imports, f.of) {
 				continue
 			}
-			used[f.library] = true
+			used[f.of] = true
 			if !slices.ContainsFunc(f.rooms, func(folder string) bool { return within(path, folder) }) {
-				t.Errorf("%s imports %s: %s", path, f.library, f.why)
+				t.Errorf("%s imports %s: %s", path, f.of, f.why)
 			}
 		}
 	}
 	for _, f := range foreign {
-		if !used[f.library] {
-			t.Errorf("nobody imports %s any more: take it off the list", f.library)
+		if !used[f.of] {
+			t.Errorf("nobody imports %s any more: take it off the list", f.of)
 		}
 	}
 }
