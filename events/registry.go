@@ -28,6 +28,16 @@ func Register[P Payload](r *Registry) {
 	})
 }
 
+// RegisterShared is Register for a payload type whose values come again and again, such as that a container is ready: each is decoded once
+// and shared by all events that say the same.
+func RegisterShared[P Payload](r *Registry) {
+	Register[P](r)
+	var zero P
+	name, shared := zero.WireType(), new(Shared[Payload])
+	decode := r.decode[name]
+	r.decode[name] = func(data []byte) (Payload, error) { return shared.decode(data, decode) }
+}
+
 // RegisterDecoder is Register for a payload type that is decoded in a way of its own, which must give what json.Unmarshal would.
 func RegisterDecoder[P Payload](r *Registry, decode func([]byte) (P, error)) {
 	var zero P

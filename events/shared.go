@@ -19,13 +19,21 @@ const maxShared = 8 << 20
 
 // Decode is the value that the JSON stands for.
 func (s *Shared[T]) Decode(data []byte) (T, error) {
+	return s.decode(data, func(data []byte) (value T, err error) {
+		err = json.Unmarshal(data, &value)
+		return value, err
+	})
+}
+
+func (s *Shared[T]) decode(data []byte, decode func([]byte) (T, error)) (T, error) {
 	s.mu.RLock()
 	value, ok := s.known[string(data)]
 	s.mu.RUnlock()
 	if ok {
 		return value, nil
 	}
-	if err := json.Unmarshal(data, &value); err != nil {
+	value, err := decode(data)
+	if err != nil {
 		return value, err
 	}
 	s.mu.Lock()
@@ -36,4 +44,16 @@ func (s *Shared[T]) Decode(data []byte) (T, error) {
 	s.known[string(data)] = value
 	s.bytes += len(data)
 	return value, nil
+}
+
+// SharedField is a field of a JSON object whose value is decoded by way of From, without a copy of its JSON being made.
+type SharedField[T any] struct {
+	From  *Shared[T]
+	Value T
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *SharedField[T]) UnmarshalJSON(data []byte) (err error) {
+	f.Value, err = f.From.Decode(data)
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -180,6 +181,7 @@ const foldRounds = 3
 // fold measures folding against consuming the same messages and throwing them away, by turns.
 func (b *logBench) fold(ctx context.Context) error {
 	var raw, decoded, folded []time.Duration
+	var work [3]time.Duration // of the processor, in the last round
 	var before, after runtime.MemStats
 	var state *projections.State
 	var allocations [2]uint64
@@ -187,25 +189,29 @@ func (b *logBench) fold(ctx context.Context) error {
 		b.say("folds, round %d of %d", round+1, foldRounds)
 		runtime.GC()
 		runtime.ReadMemStats(&before)
+		used := processorTime()
 		took, err := timed(func() error { return b.raw(ctx) })
 		if err != nil {
 			return err
 		}
 		runtime.ReadMemStats(&after)
 		raw, allocations[0] = append(raw, took), after.Mallocs-before.Mallocs
+		work[0], used = processorTime()-used, processorTime()
 		if took, err = timed(func() error { return b.each(ctx, func(events.Event) {}) }); err != nil {
 			return err
 		}
 		decoded = append(decoded, took)
+		work[1] = processorTime() - used
 		state = nil
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		state = projections.NewState()
+		state, used = projections.NewState(), processorTime()
 		if took, err = timed(func() error { return b.each(ctx, state.Apply) }); err != nil {
 			return err
 		}
 		runtime.ReadMemStats(&after)
 		folded, allocations[1] = append(folded, took), after.Mallocs-before.Mallocs
+		work[2] = processorTime() - used
 	}
 	live := uint64(0)
 	runtime.GC()
@@ -219,10 +225,25 @@ func (b *logBench) fold(ctx context.Context) error {
 		b.print(logFigure{Figure: "events folded", Value: b.rate(middle(folded)), Unit: "events/s", Floor: floor, What: what, Aim: "ratio ≥ 0.6",
 			Note: fmt.Sprintf("median of %d; the state has %d workloads, %d instances, %d nodes", foldRounds, counts.Workloads, counts.Instances, counts.Nodes)}),
 		b.print(logFigure{Figure: "events decoded and not folded", Value: b.rate(middle(decoded)), Unit: "events/s", Floor: floor, What: what}),
+		b.print(logFigure{Figure: "processor time an event, folded", Value: b.micros(work[2]), Unit: "µs", Floor: b.micros(work[0]), What: what,
+			Note: fmt.Sprintf("of the client and the log server; decoded and not folded %.2f µs; other processes slow this down less than the rates", b.micros(work[1]))}),
 		b.print(logFigure{Figure: "allocations an event, folded", Value: float64(allocations[1]) / float64(b.events), Unit: "allocations",
 			Floor: float64(allocations[0]) / float64(b.events), What: "of the client and the log server for the same messages consumed raw"}),
 		b.print(logFigure{Figure: "memory of the folded state", Value: float64(live) / (1 << 20), Unit: "MiB", Note: "heap in use after a collection, less that before the fold"}),
 	)
+}
+
+func (b *logBench) micros(d time.Duration) float64 {
+	return float64(d.Nanoseconds()) / 1000 / float64(b.events)
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func middle(all []time.Duration) time.Duration {

@@ -15,7 +15,7 @@ import (
 type Decoder struct {
 	registry *events.Registry
 	seen     map[string]string // small sets: types, sources, actors
-	recent   [4]string         // ids that the next message is likely to repeat
+	recent   [8]string         // ids that the next message is likely to repeat
 	next     int
 }
 
@@ -41,17 +41,14 @@ func (d *Decoder) event(subject string, h Header, data []byte) events.Event {
 	e := events.Event{Subject: events.Subject(subject)}
 	var faults [5]error
 	e.Type, faults[0] = d.small(h, headerType)
-	e.ID, faults[1] = d.id(h, headerID)
-	e.Source, faults[2] = d.small(h, headerSource)
-	e.Actor, faults[3] = d.small(h, headerActor)
-	e.Time, faults[4] = at(h)
+	e.Source, faults[1] = d.small(h, headerSource)
+	e.Actor, faults[2] = d.small(h, headerActor)
+	e.Time, faults[3] = at(h)
+	faults[4] = d.chain(&e, h)
 	for _, fault := range faults {
 		if fault != nil {
 			return malformed(e, data, fault)
 		}
-	}
-	if fault := d.chain(&e, h); fault != nil {
-		return malformed(e, data, fault)
 	}
 	if fault := wellFormed(h, subject, e.ID, e.Type, e.Source); fault != nil {
 		return malformed(e, data, fault)
@@ -61,16 +58,53 @@ func (d *Decoder) event(subject string, h Header, data []byte) events.Event {
 	return e
 }
 
-// chain reads what ties the event to others.
-func (d *Decoder) chain(e *events.Event, h Header) (err error) {
-	if e.Correlation, err = d.id(h, headerCorrelation); err != nil {
-		return err
+// chain reads what names the event and ties it to others: headers that take ever new values. The client's header strings are parts of
+// one block, which would live as long as the shortest of them, so they are copied; all that an event does not share with the ones before
+// it go into one block of their own.
+func (d *Decoder) chain(e *events.Event, h Header) error {
+	names := [...]string{headerID, headerCorrelation, headerCausation, headerTraceParent}
+	into := [...]*string{&e.ID, &e.Correlation, &e.Causation, &e.TraceParent}
+	size, fresh := 0, [len(names)]bool{}
+	for n, name := range names {
+		raw := one(h, name)
+		if raw == "" {
+			continue
+		}
+		value, err := PercentDecode(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if value, fresh[n] = d.known(value); fresh[n] {
+			size += len(value)
+		}
+		*into[n] = value
 	}
-	if e.Causation, err = d.id(h, headerCausation); err != nil {
-		return err
+	var block strings.Builder
+	block.Grow(size)
+	for n := range names {
+		if fresh[n] {
+			block.WriteString(*into[n])
+		}
 	}
-	e.TraceParent, err = d.id(h, headerTraceParent)
-	return err
+	rest := block.String()
+	for n := range names {
+		if fresh[n] {
+			*into[n], rest = rest[:len(*into[n])], rest[len(*into[n]):]
+			d.recent[d.next%len(d.recent)] = *into[n]
+			d.next++
+		}
+	}
+	return nil
+}
+
+// known finds a value among the last few; fresh: it is not there.
+func (d *Decoder) known(value string) (_ string, fresh bool) {
+	for _, old := range d.recent {
+		if old == value {
+			return old, false
+		}
+	}
+	return value, true
 }
 
 // Command reads a message of the command stream, with the same care as [Decoder.Event].
@@ -156,30 +190,6 @@ func (d *Decoder) small(h Header, name string) (string, error) {
 		clear(d.seen)
 	}
 	d.seen[strings.Clone(raw)] = value
-	return value, nil
-}
-
-// id reads a header that takes ever new values. The value is a copy: the client's header strings are parts of one block, which
-// would live as long as the shortest of them.
-func (d *Decoder) id(h Header, name string) (string, error) {
-	raw := one(h, name)
-	if raw == "" {
-		return "", nil
-	}
-	for _, value := range d.recent {
-		if value == raw {
-			return value, nil
-		}
-	}
-	value, err := PercentDecode(raw)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	value = strings.Clone(value)
-	if value == raw {
-		d.recent[d.next%len(d.recent)] = value
-		d.next++
-	}
 	return value, nil
 }
 

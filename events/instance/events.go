@@ -87,8 +87,8 @@ func withMessage(line, message string) string {
 func Register(r *events.Registry) {
 	var specs events.Shared[spec.InstanceSpec]
 	events.RegisterDecoder(r, func(data []byte) (RequestedV1, error) { return decodeRequested(data, &specs) })
-	events.Register[StopRequestedV1](r)
-	events.Register[RetiredV1](r)
+	events.RegisterShared[StopRequestedV1](r)
+	events.RegisterShared[RetiredV1](r)
 	events.Register[StopV1](r)
 }
 
@@ -97,11 +97,10 @@ func decodeRequested(data []byte, specs *events.Shared[spec.InstanceSpec]) (Requ
 	type plain RequestedV1
 	var wire struct {
 		plain
-		Spec json.RawMessage `json:"spec"`
+		Spec events.SharedField[spec.InstanceSpec] `json:"spec"`
 	}
+	wire.Spec.From = specs
 	err := json.Unmarshal(data, &wire)
-	if err == nil && len(wire.Spec) > 0 {
-		wire.plain.Spec, err = specs.Decode(wire.Spec)
-	}
+	wire.plain.Spec = wire.Spec.Value
 	return RequestedV1(wire.plain), err
 }

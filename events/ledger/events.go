@@ -85,11 +85,10 @@ func decodeAssigned(data []byte, specs *events.Shared[spec.InstanceSpec]) (Assig
 	type plain AssignedV2
 	var wire struct {
 		plain
-		Spec json.RawMessage `json:"spec"`
+		Spec events.SharedField[spec.InstanceSpec] `json:"spec"`
 	}
+	wire.Spec.From = specs
 	err := json.Unmarshal(data, &wire)
-	if err == nil && len(wire.Spec) > 0 {
-		wire.plain.Spec, err = specs.Decode(wire.Spec)
-	}
+	wire.plain.Spec = wire.Spec.Value
 	return AssignedV2(wire.plain), err
 }

@@ -105,8 +105,8 @@ func (e LeftV1) Line() string {
 // Register adds the package's payloads to a registry.
 func Register(r *events.Registry) {
 	events.Register[JoinedV1](r)
-	events.Register[ReadyV1](r)
-	events.Register[NotReadyV1](r)
+	events.RegisterShared[ReadyV1](r)
+	events.RegisterShared[NotReadyV1](r)
 	events.Register[SuspectedV1](r)
 	events.Register[LostV1](r)
 	events.Register[ReturnedV1](r)

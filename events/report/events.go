@@ -198,14 +198,14 @@ func (e RejectedV1) Line() string { return "rejected: " + e.Reason + ": " + e.Me
 
 // Register adds the package's payloads to a registry.
 func Register(r *events.Registry) {
-	events.Register[PullingV1](r)
+	events.RegisterShared[PullingV1](r)
 	events.Register[CreatedV1](r)
 	events.Register[StartedV1](r)
-	events.Register[HealthyV1](r)
-	events.Register[UnhealthyV1](r)
+	events.RegisterShared[HealthyV1](r)
+	events.RegisterShared[UnhealthyV1](r)
 	events.Register[ExitedV1](r)
 	events.Register[RestartingV1](r)
-	events.Register[DelayedV1](r)
-	events.Register[StoppedV1](r)
-	events.Register[RejectedV1](r)
+	events.RegisterShared[DelayedV1](r)
+	events.RegisterShared[StoppedV1](r)
+	events.RegisterShared[RejectedV1](r)
 }

@@ -64,8 +64,8 @@ func (DeletedV1) Line() string { return "deleted" }
 func Register(r *events.Registry) {
 	events.Register[AppliedV1](r)
 	events.Register[ScaledV1](r)
-	events.Register[DeleteRequestedV1](r)
-	events.Register[DeletedV1](r)
+	events.RegisterShared[DeleteRequestedV1](r)
+	events.RegisterShared[DeletedV1](r)
 	events.Register[ApplyV1](r)
 	events.Register[ScaleV1](r)
 	events.Register[DeleteV1](r)
