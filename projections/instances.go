@@ -36,7 +36,8 @@ func (c *Cluster) instanceRequested(e events.Event, data instance.RequestedV1) {
 	for n, container := range data.Spec.Containers {
 		i.Containers[n].Name = container.Name
 	}
-	c.setInstance(e, i)
+	old, _ := c.Instance(key)
+	c.setInstance(e, instanceKey(key), old, i)
 
 	slot := Slot{Namespace: key.Namespace, Workload: key.Workload, Number: data.Slot}
 	if old, ok := c.Slot(key.Namespace, key.Workload, data.Slot); ok {
@@ -269,18 +270,20 @@ func (c *Cluster) changeInstance(e events.Event, alter func(*Instance)) (*Instan
 }
 
 func (c *Cluster) changeInstanceAt(e events.Event, k events.InstanceKey, alter func(*Instance)) (*Instance, bool) {
-	old, ok := c.Instance(k)
+	key := instanceKey(k)
+	old, ok := c.instances.Get(key)
 	if !ok {
 		return nil, false
 	}
 	i := *old
 	alter(&i)
-	c.setInstance(e, &i)
+	c.setInstance(e, key, old, &i)
 	return &i, true
 }
 
-// setInstance stores an instance with its phase, and keeps the indexes.
-func (c *Cluster) setInstance(e events.Event, i *Instance) {
+// setInstance stores an instance in the place of the old one, which may be nil, with its phase, and keeps the indexes. Most events change nothing
+// that an index goes by.
+func (c *Cluster) setInstance(e events.Event, key string, old, i *Instance) {
 	if !i.Retired {
 		phase, reason := phaseOf(i)
 		if phase == spec.PhaseReady && i.Phase != spec.PhaseReady {
@@ -291,17 +294,29 @@ func (c *Cluster) setInstance(e events.Event, i *Instance) {
 		}
 		i.Phase, i.Reason = phase, reason
 	}
-	key := instanceKey(i.Key)
-	if old, ok := c.instances.Set(key, i); ok && old.Node != i.Node {
-		c.markSurplus(old.Node, i.Key)
+	c.instances.Set(key, i)
+	if old == nil {
+		mark(&c.waiting, key, waits(i))
+		mark(&c.unsettled, key, !settled(i))
+		mark(&c.apart, key, keepsApart(i))
+	} else {
+		remark(&c.waiting, key, waits(old), waits(i))
+		remark(&c.unsettled, key, !settled(old), !settled(i))
+		remark(&c.apart, key, keepsApart(old), keepsApart(i))
+		if old.Wished() == i.Wished() && old.Node == i.Node && old.Generation == i.Generation {
+			return
+		}
+		if old.Placed() && old.Node != i.Node {
+			c.markSurplus(old.Node, i.Key)
+		}
 	}
-	mark(&c.waiting, key, i.Wished() && !i.Placed())
-	mark(&c.unsettled, key, !settled(i))
-	mark(&c.apart, key, keepsApart(i))
 	if i.Placed() {
 		c.markSurplus(i.Node, i.Key)
 	}
 }
+
+// waits reports whether an instance is wished for and has no node.
+func waits(i *Instance) bool { return i.Wished() && !i.Placed() }
 
 // settled reports whether no planner has anything to do about the instance as long as nothing happens to it.
 func settled(i *Instance) bool {
@@ -335,6 +350,13 @@ func mark(index *btree.Map[string, struct{}], key string, in bool) {
 		index.Set(key, struct{}{})
 	} else {
 		index.Delete(key)
+	}
+}
+
+// remark changes an index where it has to.
+func remark(index *btree.Map[string, struct{}], key string, was, is bool) {
+	if was != is {
+		mark(index, key, is)
 	}
 }
 

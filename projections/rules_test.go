@@ -47,6 +47,20 @@ func get(t *testing.T, s *projectionstest.Story, k events.InstanceKey) *projecti
 	return i
 }
 
+func TestOnlyTheNumbersOfADeletedWorkloadAreRemembered(t *testing.T) {
+	s := told()
+	subject := events.WorkloadSubject("default", "web")
+	s.Say(subject, workload.DeleteRequestedV1{})
+	s.Say(subject, workload.DeletedV1{})
+	w, ok := s.View().Workload("default", "web")
+	if !ok || !w.Deleted || w.Revision != 1 || w.Document.Metadata.Name != "web" {
+		t.Errorf("remembers %+v", w)
+	}
+	if len(w.Document.Spec.Containers) > 0 {
+		t.Error("the document of a deleted workload is kept for ever")
+	}
+}
+
 func TestPhases(t *testing.T) {
 	two := func(w *spec.Workload) {
 		side := w.Spec.Containers[0]

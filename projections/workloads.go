@@ -2,6 +2,7 @@ package projections
 
 import (
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/workload"
 )
 
@@ -39,11 +40,17 @@ func (c *Cluster) applyWorkload(e events.Event) {
 	case workload.DeleteRequestedV1:
 		w.Deleting = true
 	case workload.DeletedV1:
-		w.Deleted = true
+		w.Deleted, w.Document = true, tombstone(w.Document)
 		w.Rollout, w.Revisions, w.Good = nil, nil, 0
 		c.forgetInstances(namespace, name)
 	}
 	c.workloads.Set(namespace+"/"+name, w)
+}
+
+// tombstone is what is remembered of the document of a deleted workload: its name. Numbers that go on climbing stand beside it, and the
+// log keeps the rest for ever.
+func tombstone(w spec.Workload) spec.Workload {
+	return spec.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Metadata: spec.Metadata{Name: w.Metadata.Name, Namespace: w.Metadata.Namespace}}
 }
 
 // forgetInstances drops what is left of a deleted workload's instances; the log keeps them for ever. Slots stay, so that
