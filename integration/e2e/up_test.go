@@ -35,7 +35,8 @@ func (u *up) start() {
 		u.t.Fatal(err)
 	}
 	defer log.Close()
-	u.cmd = exec.Command(binary(), "up", "--data-dir", u.data, "--node", "solo")
+	// No slowness of the machine is taken for the node's death.
+	u.cmd = exec.Command(binary(), "up", "--data-dir", u.data, "--node", "solo", "--suspect-after", "30s", "--lost-after", "60s", "--all-silent-after", "90s")
 	u.cmd.Stdout, u.cmd.Stderr = log, log
 	u.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := u.cmd.Start(); err != nil {
