@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rutter-run/rutter/events/jetstream"
 	"github.com/rutter-run/rutter/internal/auth"
@@ -50,7 +52,14 @@ func newNATSCommand() *cobra.Command {
 			server.Stop()
 			return err
 		}
+		var beside errgroup.Group
+		if config.ClusterPort == 0 {
+			beside.Go(func() error { return keepRoom(ctx, server, keys, config.TLS, options, p.log) })
+		}
 		<-ctx.Done()
+		if err := beside.Wait(); err != nil {
+			p.log.WithError(err).Warn("the disk was not watched")
+		}
 		if config.ClusterPort != 0 {
 			server.Drain() // hands what it leads to the others first
 		} else {
@@ -81,20 +90,34 @@ func startServer(config *natsserver.Config, keys string) (*natsserver.Server, er
 
 // setUpStreams makes the streams, or waits until the cluster can.
 func setUpStreams(ctx context.Context, url, keys string, server *tls.Config, options jetstream.StreamOptions, log *logrus.Entry) error {
-	connect := natsconn.Config{URLs: []string{url}, Name: "setup", Creds: filepath.Join(keys, "admin.creds"), Log: log}
-	if server != nil {
-		config, err := pki.Client(pki.CAFile(keys))
-		if err != nil {
-			return err
-		}
-		connect.TLS = config
-	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	nc, err := natsconn.Connect(ctx, connect)
+	nc, err := connectAdmin(ctx, url, keys, server, log)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
 	return jetstream.Setup(ctx, nc, options)
+}
+
+func connectAdmin(ctx context.Context, url, keys string, server *tls.Config, log *logrus.Entry) (*nats.Conn, error) {
+	connect := natsconn.Config{URLs: []string{url}, Name: "setup", Creds: filepath.Join(keys, "admin.creds"), Log: log}
+	if server != nil {
+		config, err := pki.Client(pki.CAFile(keys))
+		if err != nil {
+			return nil, err
+		}
+		connect.TLS = config
+	}
+	return natsconn.Connect(ctx, connect)
+}
+
+// keepRoom closes the log of a server that is alone while its disk is nearly full, until ctx is done.
+func keepRoom(ctx context.Context, server *natsserver.Server, keys string, config *tls.Config, options jetstream.StreamOptions, log *logrus.Entry) error {
+	nc, err := connectAdmin(ctx, server.URL(), keys, config, log)
+	if err != nil {
+		return unlessCanceled(err)
+	}
+	defer nc.Close()
+	return unlessCanceled(jetstream.KeepRoom(ctx, nc, options, server.Disk, log))
 }

@@ -93,6 +93,7 @@ func (f *upFlags) run(ctx context.Context, p *process) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return keepRoom(ctx, server, keys, nil, jetstream.StreamOptions{}, quiet) })
 	u := &upParts{flags: f, process: p, group: group, url: server.URL(), keys: keys}
 	for _, start := range []func(context.Context) error{u.deciders, u.gateway, u.node(r)} {
 		if err := start(ctx); err != nil {

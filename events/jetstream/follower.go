@@ -43,6 +43,7 @@ func (l *Log) follower(filter string, from start, toEnd bool) *follower {
 }
 
 const (
+	createTry     = 2 * time.Second // how long the making of a consumer may take; while a leader is elected nobody answers
 	idleHeartbeat = time.Second     // the server says that often that it is there
 	silence       = 3 * time.Second // after which the consumer is made anew
 	inactive      = 5 * time.Second // after which the server forgets a consumer that nobody hears
@@ -144,7 +145,10 @@ func (f *follower) once(ctx context.Context, handle func(events.Event, uint64) e
 	if config.Config.FilterSubject != "" {
 		subject += "." + config.Config.FilterSubject
 	}
-	if err := f.client.api(ctx, subject, config, nil); err != nil {
+	creating, end := context.WithTimeout(ctx, createTry)
+	err = f.client.api(creating, subject, config, nil)
+	end()
+	if err != nil {
 		return err
 	}
 	in.heard()

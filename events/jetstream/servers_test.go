@@ -2,8 +2,6 @@ package jetstream_test
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -40,20 +38,16 @@ func startServers(t *testing.T, n int) *servers {
 	t.Helper()
 	s := &servers{}
 	dir := t.TempDir()
-	ports := freePorts(t, n)
+	ports := logtest.Ports(t, 2*n)
 	for i := range n {
-		c := natsserver.Config{Dir: filepath.Join(dir, strconv.Itoa(i)), Name: fmt.Sprintf("s%d", i), Port: natsserver.RandomPort, Log: quiet()}
+		c := natsserver.Config{Dir: filepath.Join(dir, strconv.Itoa(i)), Name: fmt.Sprintf("s%d", i), Port: ports[n+i], Log: quiet()}
 		if n > 1 {
 			c.ClusterPort = ports[i]
-			for _, port := range ports {
+			for _, port := range ports[:n] {
 				c.Routes = append(c.Routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 			}
 		}
 		server, err := natsserver.Start(c)
-		require.NoError(t, err)
-		u, err := url.Parse(server.URL())
-		require.NoError(t, err)
-		c.Port, err = strconv.Atoi(u.Port())
 		require.NoError(t, err)
 		s.configs, s.running, s.urls = append(s.configs, c), append(s.running, server), append(s.urls, server.URL())
 	}
@@ -64,19 +58,6 @@ func startServers(t *testing.T, n int) *servers {
 	})
 	require.NoError(t, jetstream.Setup(logtest.Context(t), s.conn(t), jetstream.StreamOptions{Replicas: n}))
 	return s
-}
-
-// freePorts finds ports that nobody listens on.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 func (s *servers) stop(i int) {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"time"
@@ -33,7 +34,9 @@ type Config struct {
 	TLS  *tls.Config // for clients; needed off loopback
 	Auth *auth.Trust // whom the server trusts; nil: everybody, which is for tests alone
 
-	MaxStore  int64 // bytes of JetStream on disk; nats-server's guess where 0
+	// MaxStore is bytes of JetStream on disk; no limit where 0. A single server stores a batch in part at this limit, where it refuses it whole at
+	// the log's own: leave it alone. (nats-server's guess, where nothing is given, shrinks as the log grows.)
+	MaxStore  int64
 	MaxMemory int64 // bytes of JetStream in memory; nats-server's guess where 0
 
 	LameDuck time.Duration      // how long clients are moved away at shutdown; 10 s where 0, nats-server's least
@@ -60,7 +63,7 @@ func (c Config) options() (*server.Options, error) {
 	o := &server.Options{
 		ServerName: c.Name, Host: c.Host, Port: c.Port,
 		JetStream: true, StoreDir: c.Dir, SyncAlways: true,
-		JetStreamMaxStore: orUnset(c.MaxStore), JetStreamMaxMemory: orUnset(c.MaxMemory),
+		JetStreamMaxStore: orUnlimited(c.MaxStore), JetStreamMaxMemory: orUnset(c.MaxMemory),
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1},
 		NoSigs:          true, DisableShortFirstPing: false,
 		LameDuckDuration: max(c.LameDuck, 10*time.Second), LameDuckGracePeriod: time.Second,
@@ -126,6 +129,13 @@ func loopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+func orUnlimited(n int64) int64 {
+	if n == 0 {
+		return math.MaxInt64 / 4 // far from where sums overflow
+	}
+	return n
 }
 
 func orUnset(n int64) int64 {

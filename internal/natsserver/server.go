@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,6 +18,7 @@ import (
 type Server struct {
 	inner *server.Server
 	lock  *os.File
+	dir   string
 }
 
 // startTimeout is how long the server may take to recover its files and listen.
@@ -62,7 +64,7 @@ func start(c Config, o *server.Options) (*Server, error) {
 		inner.Shutdown()
 		return nil, errors.New("start NATS server: JetStream did not start")
 	}
-	return &Server{inner: inner}, nil
+	return &Server{inner: inner, dir: c.Dir}, nil
 }
 
 // URL is where clients reach the server.
@@ -78,6 +80,15 @@ func (s *Server) ClusterURL() string {
 
 // Name is the server's name.
 func (s *Server) Name() string { return s.inner.Name() }
+
+// Disk is how large the file system is that the log is on, and how much of it is free.
+func (s *Server) Disk() (size, free uint64, err error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(s.dir, &st); err != nil {
+		return 0, 0, fmt.Errorf("free space of %s: %w", s.dir, err)
+	}
+	return st.Blocks * uint64(st.Bsize), st.Bavail * uint64(st.Bsize), nil
+}
 
 // Drain shuts the server down gracefully: it hands its leaderships to others, asks its clients to move, and returns when it is down.
 func (s *Server) Drain() {

@@ -3,7 +3,6 @@ package natsserver_test
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 	"path/filepath"
 	"testing"
 
@@ -86,7 +85,7 @@ func TestClusterWithTLSAndCredentials(t *testing.T) {
 	clientTLS, err := pki.Client(pki.CAFile(certs))
 	require.NoError(t, err)
 
-	ports, routes := freePorts(t, 3), []string{}
+	ports, routes := logtest.Ports(t, 3), []string{}
 	for _, port := range ports {
 		routes = append(routes, fmt.Sprintf("tls://127.0.0.1:%d", port))
 	}
@@ -113,17 +112,6 @@ func TestClusterWithTLSAndCredentials(t *testing.T) {
 	_, err = health.Log().Append(logtest.Context(t), logtest.One("evt.ledger.n1", 0, "e2"))
 	require.ErrorIs(t, err, events.ErrDenied)
 	require.Equal(t, []string{"e1"}, logtest.IDs(logtest.Gather(t, health.Log(), "evt.node.n1", 0)))
-}
-
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 func TestOneServerADirectory(t *testing.T) {
