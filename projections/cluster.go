@@ -16,7 +16,7 @@ import (
 )
 
 // Version names the shape of the folded state. It rises with every change that gives another hash for the same events.
-const Version = 5
+const Version = 6
 
 // Cluster is the whole state at one sequence. Nothing in it may be changed; With makes another one.
 type Cluster struct {

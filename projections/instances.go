@@ -47,6 +47,9 @@ func (c *Cluster) instanceRequested(e events.Event, data instance.RequestedV1) {
 	if data.Cause != instance.CauseFailed {
 		slot.Failures, slot.FailedAt = 0, time.Time{}
 	}
+	if data.Revision != slot.Revision {
+		slot.Revision, slot.Failed = data.Revision, 0
+	}
 	c.slots.Set(slotKey(key.Namespace, key.Workload, data.Slot), &slot)
 
 	c.forget(key.Namespace, key.Workload, data.Slot, data.Attempt-keptAttempts-1)
@@ -203,6 +206,9 @@ func (c *Cluster) applyReport(e events.Event) {
 				s.Failures = 0
 			}
 			s.Failures, s.FailedAt = s.Failures+1, loggedAt(e)
+			if after.End.Failed() && after.Revision == s.Revision {
+				s.Failed++
+			}
 		})
 	}
 }

@@ -30,20 +30,26 @@ type Workload struct {
 	Revision  int           `json:"revision"`
 	Created   time.Time     `json:"created"`
 	Deleting  bool          `json:"deleting,omitempty"`
-	Deleted   bool          `json:"deleted,omitempty"` // remembered so that revisions and attempts go on climbing
-	Applied   Mark          `json:"applied"`           // the last Applied
-	Changed   Mark          `json:"changed"`           // the last event of any type
-	Scaled    bool          `json:"scaled,omitempty"`  // the last change was a Scaled
-	Newest    int           `json:"newest"`            // the highest revision that the name ever had; after a roll-back the present one is lower
-	Good      int           `json:"good,omitempty"`    // the last revision that was whole; 0: none is known
-	Rollout   *Rollout      `json:"rollout,omitempty"` // the last one; nil: there was none
-	Revisions []Revision    `json:"revisions"`         // the newest few, oldest first
-	Head      uint64        `json:"head"`              // last sequence of its subject
+	Deleted   bool          `json:"deleted,omitempty"`  // remembered so that revisions and attempts go on climbing
+	Applied   Mark          `json:"applied"`            // the last Applied
+	Changed   Mark          `json:"changed"`            // the last event of any type
+	Scaled    bool          `json:"scaled,omitempty"`   // the last change was a Scaled
+	Newest    int           `json:"newest"`             // the highest revision that the name ever had; after a roll-back the present one is lower
+	Good      int           `json:"good,omitempty"`     // the last revision that was whole; 0: none is known
+	Finished  *Finished     `json:"finished,omitempty"` // of a job: how it ended; nil: it has not
+	Rollout   *Rollout      `json:"rollout,omitempty"`  // the last one; nil: there was none
+	Revisions []Revision    `json:"revisions"`          // the newest few, oldest first
+	Head      uint64        `json:"head"`               // last sequence of its subject
 }
 
 // Replicas is how many instances are wished for; none once the workload is to go.
 func (w *Workload) Replicas() int {
-	if w.Deleting || w.Deleted || w.Document.Spec.Replicas == nil {
+	switch {
+	case w.Deleting || w.Deleted:
+		return 0
+	case w.Document.Spec.Type == spec.Job && w.Document.Spec.Job != nil:
+		return w.Document.Spec.Job.Completions
+	case w.Document.Spec.Replicas == nil:
 		return 0
 	}
 	return *w.Document.Spec.Replicas
@@ -58,6 +64,16 @@ type Slot struct {
 	Instance  string    `json:"instance"`           // name of the newest instance
 	Failures  int       `json:"failures,omitempty"` // instances in a row that ended by themselves before they had been ready for a while
 	FailedAt  time.Time `json:"failedAt,omitzero"`  // when the newest of them ended, by the log's clock
+	Revision  int       `json:"revision,omitempty"` // of the newest instance
+	Failed    int       `json:"failed,omitempty"`   // instances of that revision that failed, in all
+}
+
+// Finished is how a job ended.
+type Finished struct {
+	Succeeded bool      `json:"succeeded,omitempty"`
+	Message   string    `json:"message,omitempty"`
+	At        time.Time `json:"at"` // by the log's clock
+	Mark      Mark      `json:"mark"`
 }
 
 // Stop is why an instance is no longer wished for.

@@ -53,6 +53,7 @@ func (w *Workload) InRollout() *Rollout {
 
 // revised notes that the workload is at another revision, or at another document of the same.
 func (w *Workload) revised(number int, document spec.Workload, m Mark) {
+	w.Finished = nil // it may have more to do
 	w.Document, w.Revision, w.Applied = document, number, m
 	w.Newest = max(w.Newest, number)
 	if at := slices.IndexFunc(w.Revisions, func(r Revision) bool { return r.Number == number }); at >= 0 {

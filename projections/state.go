@@ -55,7 +55,7 @@ func (s *State) Apply(e events.Event) {
 	switch data := said.(type) {
 	case workload.AppliedV1, workload.ScaledV1, workload.DeleteRequestedV1, workload.DeletedV1, workload.RestartedV1, workload.RolledBackV1,
 		workload.RolloutStartedV1, workload.RolloutAdvancedV1, workload.RolloutPausedV1, workload.RolloutResumedV1,
-		workload.RolloutPromotedV1, workload.RolloutCompletedV1:
+		workload.RolloutPromotedV1, workload.RolloutCompletedV1, workload.CompletedV1, workload.FailedV1:
 		c.applyWorkload(e)
 	case instance.RequestedV1:
 		c.instanceRequested(e, data)

@@ -22,6 +22,16 @@ func (c *Cluster) applyWorkload(e events.Event) {
 		c.workloads.Set(namespace+"/"+name, w)
 		return
 	}
+	switch data := e.Data.(type) {
+	case workload.CompletedV1:
+		w.Finished = &Finished{Succeeded: true, Message: data.Line(), At: loggedAt(e), Mark: markOf(e)}
+		c.workloads.Set(namespace+"/"+name, w)
+		return
+	case workload.FailedV1:
+		w.Finished = &Finished{Message: data.Line(), At: loggedAt(e), Mark: markOf(e)}
+		c.workloads.Set(namespace+"/"+name, w)
+		return
+	}
 	w.Changed, w.Scaled = markOf(e), false
 	switch data := e.Data.(type) {
 	case workload.AppliedV1:
@@ -41,7 +51,7 @@ func (c *Cluster) applyWorkload(e events.Event) {
 		w.Deleting = true
 	case workload.DeletedV1:
 		w.Deleted, w.Document = true, tombstone(w.Document)
-		w.Rollout, w.Revisions, w.Good = nil, nil, 0
+		w.Rollout, w.Revisions, w.Good, w.Finished = nil, nil, 0, nil
 		c.forgetInstances(namespace, name)
 	}
 	c.workloads.Set(namespace+"/"+name, w)

@@ -46,7 +46,7 @@ func (c *cli) workloadRow(w api.Workload) row {
 	}
 	return row{
 		kind: workloads, namespace: w.Metadata.Namespace, name: w.Metadata.Name, document: w,
-		cells: []string{fmt.Sprintf("%d/%d", s.Ready, s.Wished), string(s.State), fmt.Sprint(s.Revision), c.age(s.Created), s.Message},
+		cells: []string{fmt.Sprintf("%d/%d", max(s.Ready, s.Succeeded), s.Wished), string(s.State), fmt.Sprint(s.Revision), c.age(s.Created), s.Message},
 		wide:  []string{strings.Join(images, ","), labelText(w.Metadata.Labels)},
 	}
 }

@@ -42,6 +42,12 @@ func (c *cli) awaitReady(ctx context.Context, gateway *client.Client, result api
 			return false, fmt.Errorf("workload %s is being deleted (by %s)", name, status.Changed.Actor)
 		}
 		show.tell(readyLine(name, status))
+		switch status.State {
+		case api.WorkloadCompleted:
+			return true, nil
+		case api.WorkloadFailed:
+			return false, fmt.Errorf("job %s has %s; see `rutter get instances%s`", name, status.Message, inNamespace(w.Metadata.Namespace))
+		}
 		if r := status.Rollout; r != nil && r.Revision == revision && (r.State == api.RolloutWaiting || r.State == api.RolloutPaused) {
 			return true, nil // it is somebody's turn to say how it goes on
 		}
@@ -52,6 +58,10 @@ func (c *cli) awaitReady(ctx context.Context, gateway *client.Client, result api
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		return fmt.Errorf("workload %s is not ready after %s: %s\nit goes on trying; see `rutter describe workload/%s%s`",
 			name, timeout, readyLine(name, status), name, inNamespace(w.Metadata.Namespace))
+	}
+	if err == nil && status.State == api.WorkloadCompleted {
+		fmt.Fprintf(c.out, "workload/%s %s\n", name, status.Message)
+		return nil
 	}
 	if r := status.Rollout; err == nil && status.State != api.WorkloadReady && r != nil && r.State == api.RolloutWaiting {
 		fmt.Fprintf(c.out, "workload/%s: the canary of revision %d is ready: %d of %d instances; `rutter rollout promote` or `abort` workload/%s%s\n",
@@ -67,6 +77,9 @@ func (c *cli) awaitReady(ctx context.Context, gateway *client.Client, result api
 }
 
 func readyLine(name string, s api.WorkloadStatus) string {
+	if s.State == api.WorkloadCompleted || s.State == api.WorkloadFailed || s.Succeeded > 0 {
+		return name + ": " + s.Message
+	}
 	line := fmt.Sprintf("%s: %d of %d ready", name, s.Ready, s.Wished)
 	if s.Message != "" {
 		line += ", " + s.Message

@@ -24,6 +24,7 @@ const (
 	CauseByHand     Cause = "ByHand"     // somebody asked for this instance to stop
 	CauseSuperseded Cause = "Superseded" // another instance holds the slot
 	CauseDrained    Cause = "Drained"    // its node is drained
+	CauseFinished   Cause = "Finished"   // it came to its end, or the job that it belongs to did
 	CausePreempted  Cause = "Preempted"  // the scheduler made room for an instance of higher priority
 )
 

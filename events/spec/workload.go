@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -57,6 +58,7 @@ type WorkloadSpec struct {
 	RestartPolicy RestartPolicy     `json:"restartPolicy,omitempty"`
 	GracePeriod   Duration          `json:"gracePeriod,omitzero"` // from stop signal to kill
 	OnPartition   OnPartition       `json:"onPartition,omitempty"`
+	Job           *JobSpec          `json:"job,omitempty"`      // of a job only
 	Strategy      *Strategy         `json:"strategy,omitempty"` // absent: rolling, one at a time, for as long as it takes
 
 	Affinity       *Affinity        `json:"affinity,omitempty"`
@@ -81,7 +83,15 @@ func (w *Workload) Default() {
 	if s.Type == "" {
 		s.Type = Service
 	}
-	if s.Replicas == nil {
+	if s.Type == Job {
+		if s.Job == nil {
+			s.Job = &JobSpec{}
+		}
+		s.Job.Default()
+		if s.RestartPolicy == "" {
+			s.RestartPolicy = RestartNever
+		}
+	} else if s.Replicas == nil {
 		one := 1
 		s.Replicas = &one
 	}
@@ -124,9 +134,10 @@ func (w Workload) Validate() error {
 
 // Validate reports every fault of the wished state, with field as the path.
 func (s WorkloadSpec) Validate(field string) (errs Errors) {
-	if s.Type != Service {
-		errs.add(field+".type", string(s.Type), "%s", Service)
+	if !slices.Contains(WorkloadTypes, s.Type) {
+		errs.add(field+".type", string(s.Type), "service or job")
 	}
+	errs = append(errs, s.validateJob(field)...)
 	if s.Replicas != nil {
 		errs = append(errs, ValidateReplicas(field+".replicas", *s.Replicas)...)
 	}

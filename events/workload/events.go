@@ -47,6 +47,8 @@ func (e AppliedV1) Line() string {
 	replicas := 1
 	if r := e.Workload.Spec.Replicas; r != nil {
 		replicas = *r
+	} else if j := e.Workload.Spec.Job; j != nil {
+		replicas = j.Completions
 	}
 	return fmt.Sprintf("applied: revision %d, %d × %s", e.Revision, replicas, image)
 }
@@ -70,4 +72,5 @@ func Register(r *events.Registry) {
 	events.Register[ScaleV1](r)
 	events.Register[DeleteV1](r)
 	registerRollout(r)
+	registerJob(r)
 }

@@ -25,17 +25,20 @@ const (
 	WorkloadProgressing WorkloadState = "Progressing" // on the way there
 	WorkloadDegraded    WorkloadState = "Degraded"    // something is in the way; the message says what
 	WorkloadDeleting    WorkloadState = "Deleting"    // its instances are stopping
+	WorkloadCompleted   WorkloadState = "Completed"   // a job whose instances have all succeeded
+	WorkloadFailed      WorkloadState = "Failed"      // a job that has failed
 )
 
 // WorkloadStatus says how far the cluster is with a workload.
 type WorkloadStatus struct {
-	State     WorkloadState      `json:"state" enum:"Ready,Progressing,Degraded,Deleting"`
+	State     WorkloadState      `json:"state" enum:"Ready,Progressing,Degraded,Deleting,Completed,Failed"`
 	Message   string             `json:"message,omitempty" description:"what is still missing"`
 	Revision  int                `json:"revision" description:"counts the instance specs that this name has had"`
 	Wished    int                `json:"wished" description:"instances wished for"`
 	Instances int                `json:"instances" description:"instances that are not over"`
 	Updated   int                `json:"updated" description:"of them at the newest revision"`
 	Ready     int                `json:"ready" description:"of them at the newest revision and ready"`
+	Succeeded int                `json:"succeeded,omitempty" description:"of a job: instances that have succeeded"`
 	Phases    map[spec.Phase]int `json:"phases,omitempty" description:"instances by phase"`
 	Created   time.Time          `json:"created"`
 	Rollout   *RolloutStatus     `json:"rollout,omitempty" description:"the last one; absent: there was none yet"`

@@ -24,6 +24,8 @@ func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadSt
 		switch {
 		case !i.Wished():
 			stopping++
+		case i.Revision == w.Revision && i.Phase == spec.PhaseSucceeded:
+			s.Succeeded++
 		case i.Revision == w.Revision:
 			s.Updated++
 			if i.Phase == spec.PhaseReady {
@@ -36,6 +38,10 @@ func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadSt
 		default:
 			waiting = firstOf(waiting, fmt.Sprintf("%s still runs revision %d", i.Key.Name, i.Revision))
 		}
+	}
+	if w.Document.Spec.Type == spec.Job && !w.Deleting {
+		jobStatus(&s, w, trouble)
+		return s
 	}
 	switch {
 	case w.Deleting:
@@ -57,6 +63,21 @@ func statusOf(view *projections.Cluster, w *projections.Workload) api.WorkloadSt
 		}
 	}
 	return s
+}
+
+// jobStatus says how far a job is.
+func jobStatus(s *api.WorkloadStatus, w *projections.Workload, trouble string) {
+	s.Message = fmt.Sprintf("%d of %d succeeded, %d run", s.Succeeded, s.Wished, s.Ready)
+	switch {
+	case w.Finished != nil && w.Finished.Succeeded:
+		s.State, s.Message = api.WorkloadCompleted, w.Finished.Message
+	case w.Finished != nil:
+		s.State, s.Message = api.WorkloadFailed, w.Finished.Message
+	case trouble != "":
+		s.State, s.Message = api.WorkloadDegraded, s.Message+"; "+trouble
+	default:
+		s.State = api.WorkloadProgressing
+	}
 }
 
 // inTrouble reports whether an instance will not become ready by mere waiting for its own start.

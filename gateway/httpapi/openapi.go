@@ -39,7 +39,7 @@ var enums = map[reflect.Type][]any{
 	reflect.TypeFor[spec.Protocol]():       {spec.TCP, spec.UDP, spec.SCTP},
 	reflect.TypeFor[spec.SeccompProfile](): {spec.SeccompDefault, spec.SeccompUnconfined},
 	reflect.TypeFor[spec.URIScheme]():      {spec.SchemeHTTP, spec.SchemeHTTPS},
-	reflect.TypeFor[spec.WorkloadType]():   {spec.Service},
+	reflect.TypeFor[spec.WorkloadType]():   {spec.Service, spec.Job},
 	reflect.TypeFor[spec.RestartPolicy]():  {spec.RestartAlways, spec.RestartOnFailure, spec.RestartNever},
 	reflect.TypeFor[spec.TaintEffect]():    {spec.NoSchedule, spec.PreferNoSchedule, spec.NoExecute},
 	reflect.TypeFor[spec.StrategyType]():   {spec.Rolling, spec.Recreate, spec.Canary},

@@ -71,6 +71,8 @@ func (d decision) apply(data workload.ApplyV1) decider.Decision {
 		return d.accept(workload.AppliedV1{Revision: d.revision + 1, Workload: wished})
 	case same(d.old.Document, wished):
 		return decider.Accept()
+	case d.old.Document.Spec.Type != wished.Spec.Type:
+		return decider.Reject(command.CodeInvalid, "spec.type: workload %s/%s is a %s and cannot become a %s; delete it first", d.namespace, d.name, d.old.Document.Spec.Type, wished.Spec.Type)
 	case same(withReplicas(d.old.Document, wished.Spec.Replicas), wished):
 		return d.accept(workload.ScaledV1{From: d.old.Replicas(), Replicas: *wished.Spec.Replicas})
 	}
@@ -92,6 +94,8 @@ func (d decision) scale(data workload.ScaleV1) decider.Decision {
 		return d.deleting()
 	case d.moved(data.Condition):
 		return d.movedOn(data.Condition)
+	case isJob(d.old):
+		return d.notOfJobs("scaled: apply it with another spec.job.completions or parallelism")
 	case d.old.Replicas() == data.Replicas:
 		return decider.Accept()
 	}
@@ -153,6 +157,10 @@ func (d decision) present() (revision int, sequence uint64) {
 		return 0, 0
 	}
 	return d.old.Revision, d.old.Changed.Sequence
+}
+
+func (d decision) notOfJobs(what string) decider.Decision {
+	return decider.Reject(command.CodeInvalid, "workload %s/%s is a job, which cannot be %s", d.namespace, d.name, what)
 }
 
 func (d decision) notFound() decider.Decision {

@@ -16,6 +16,8 @@ func (d decision) rollout(data workload.RolloutV1) decider.Decision {
 		return d.notFound()
 	case d.old.Deleting:
 		return d.deleting()
+	case isJob(d.old):
+		return d.notOfJobs("rolled out: delete it and apply it again")
 	}
 	w, r := d.old, d.old.InRollout()
 	none := decider.Reject(command.CodeConflict, "no roll-out of workload %s/%s is going on: revision %d is in force", d.namespace, d.name, w.Revision)

@@ -18,6 +18,8 @@ const (
 	kindRolloutCompleted
 	kindRolloutPaused
 	kindRolledBack
+	kindFinished
+	kindExpired
 )
 
 var deleted = workload.DeletedV1{}

@@ -100,7 +100,7 @@ func (p *pass) request(s *slot, before *projections.Instance, revision int) {
 		data.Replaces = before.Key.Name
 	}
 	if revision == p.workload.Revision {
-		p.busy, p.trying = p.busy+1, p.trying+1
+		p.busy, p.trying = p.busy+1-truth(p.rolling(s)), p.trying+1-truth(p.tries(s))
 	}
 	p.ask(s, mark, data)
 }
@@ -118,6 +118,9 @@ func (p *pass) requestBeside(s *slot, old *projections.Instance, cause instance.
 func (p *pass) ask(s *slot, mark projections.Mark, data instance.RequestedV1) {
 	w := p.workload
 	data.Slot, data.Attempt = s.number, 1
+	if j := w.Document.Spec.Job; j != nil && j.Indexed {
+		data.Spec = indexed(data.Spec, s.number)
+	}
 	if h, ok := p.view.Slot(w.Namespace, w.Name, s.number); ok {
 		data.Attempt = h.Attempt + 1
 	}

@@ -20,7 +20,7 @@ const stepsTold = 20
 func (p *pass) begin() {
 	w := p.workload
 	p.roll = w.InRollout()
-	if p.roll != nil || w.Deleting || w.Deleted {
+	if p.roll != nil || w.Deleting || w.Deleted || isJob(w) {
 		return
 	}
 	from, good := 0, w.Good

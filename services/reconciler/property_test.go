@@ -84,6 +84,30 @@ func checkSlots(t *rapid.T, s *theatre) {
 	}
 }
 
+// changing counts the slots whose instance has stopped for a roll-out and is to be followed: of those that no instance is wished for in, as many as
+// are missing, the last that stopped first. The others were given up since.
+func changing(view *projections.Cluster, replicas int) (count int) {
+	var stopped []*projections.Instance
+	held := 0
+	for slot := range view.Slots("default", "web") {
+		i, ok := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: slot.Instance})
+		switch {
+		case !ok:
+		case i.Wished() || len(live(view)[slot.Number]) > 0:
+			held++
+		case i.Stop != nil && i.Stop.Cause != instance.CauseScaled && i.Stop.Cause != instance.CauseApplied && i.Stop.Cause != instance.CauseDeleted:
+			stopped = append(stopped, i)
+		}
+	}
+	slices.SortFunc(stopped, func(a, b *projections.Instance) int { return int(b.Stop.Mark.Sequence) - int(a.Stop.Mark.Sequence) })
+	for _, i := range stopped[:min(len(stopped), max(0, replicas-held))] {
+		if i.Stop.Cause == instance.CauseRolledOut {
+			count++
+		}
+	}
+	return count
+}
+
 // checkSurge: no plan adds a second instance to a slot for the sake of a roll-out beyond those that there may be too many, nor lets more
 // slots try a canary than it has, nor starts a new one beside an old one where all are to be recreated.
 func checkSurge(t *rapid.T, s *theatre, before *projections.Cluster) {
@@ -93,7 +117,6 @@ func checkSurge(t *rapid.T, s *theatre, before *projections.Cluster) {
 		return
 	}
 	count := func(view *projections.Cluster) (pairs, trying, touched int) {
-		held, stopping := 0, 0
 		for slot := range view.Slots("default", "web") {
 			i, ok := view.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: slot.Instance})
 			switch names := live(view)[slot.Number]; {
@@ -103,17 +126,12 @@ func checkSurge(t *rapid.T, s *theatre, before *projections.Cluster) {
 				trying++
 			case i.Wished() && i.Revision == w.Revision:
 				trying++
-			case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && len(names) == 0:
-				stopping++
-			}
-			if ok && (i.Wished() || len(live(view)[slot.Number]) > 0) {
-				held++
 			}
 			if ok && (i.Revision == w.Revision || i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut) {
 				touched++
 			}
 		}
-		trying += min(stopping, max(0, w.Replicas()-held)) // the others were given up since
+		trying += changing(view, w.Replicas())
 		return pairs, trying, touched
 	}
 	pairs, trying, touched := count(view)
@@ -123,7 +141,7 @@ func checkSurge(t *rapid.T, s *theatre, before *projections.Cluster) {
 		t.Fatalf("%d slots have two instances, and %d may\n%s", pairs, most, lines(s.Events))
 	}
 	r := w.InRollout()
-	if most := max(1, st.Canary.Of(w.Replicas(), true)); st.Type == spec.Canary && r != nil && !r.Promoted && w.Revision != w.Good && trying > tried && trying > most {
+	if most := max(1, st.Canary.Of(w.Replicas(), true)); st.Type == spec.Canary && r != nil && !r.Promoted && r.Revision > r.From && w.Revision != w.Good && trying > tried && trying > most {
 		t.Fatalf("%d slots try revision %d, and %d may\n%s", trying, w.Revision, most, lines(s.Events))
 	}
 	if r != nil && r.Paused && touched > touchedBefore {
@@ -147,7 +165,10 @@ func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch eve
 				continue
 			}
 			was, known := before.Instance(e.Subject.Instance())
-			i, _ := after.Instance(e.Subject.Instance())
+			i, remembered := after.Instance(e.Subject.Instance())
+			if !remembered {
+				continue // it is gone with its workload
+			}
 			if slot, _ := after.Slot("default", "web", i.Slot); slot.Instance != i.Key.Name || len(live(after)[i.Slot]) > 0 {
 				continue // its successor is there, or it is one that is given up
 			}
@@ -167,12 +188,9 @@ func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch eve
 			unavailable = 1
 		}
 	}
-	onTheWay, available, held, stopping := 0, 0, 0, 0
+	onTheWay, available := changing(after, w.Replicas()), 0
 	for slot := range after.Slots("default", "web") {
 		i, ok := after.Instance(events.InstanceKey{Namespace: "default", Workload: "web", Name: slot.Instance})
-		if ok && (i.Wished() || len(live(after)[slot.Number]) > 0) {
-			held++
-		}
 		switch {
 		case !ok:
 		case i.Wished() && i.Phase == spec.PhaseReady, slices.ContainsFunc(live(after)[slot.Number], func(name string) bool {
@@ -182,11 +200,8 @@ func checkRollOut(t *rapid.T, s *theatre, before *projections.Cluster, batch eve
 			available++
 		case i.Wished() && i.Revision == w.Revision && len(live(after)[slot.Number]) < 2:
 			onTheWay++
-		case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && len(live(after)[slot.Number]) == 0:
-			stopping++
 		}
 	}
-	onTheWay += min(stopping, w.Replicas()-held) // the others were given up since
 	if onTheWay > unavailable || (wasReady && available < w.Replicas()-unavailable) {
 		t.Fatalf("%d slots are touched: %d are on the way, %d of %d are ready\n%s", touched, onTheWay, available, w.Replicas(), lines(s.Events))
 	}

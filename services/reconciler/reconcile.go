@@ -94,6 +94,20 @@ func (p *pass) run() {
 			p.dismiss(i)
 		}
 	}
+	if isJob(w) {
+		if !w.Deleting && !w.Deleted {
+			p.job()
+		}
+	} else {
+		p.serve()
+	}
+	if w.Deleting && !w.Deleted && p.alive == 0 {
+		p.say(w.Changed, events.WorkloadSubject(w.Namespace, w.Name), kindDeleted, deleted)
+	}
+}
+
+// serve keeps the wished number of instances running.
+func (p *pass) serve() {
 	p.progress()
 	for _, s := range p.slots {
 		p.fill(s)
@@ -102,9 +116,6 @@ func (p *pass) run() {
 		p.evict(s)
 	}
 	p.rollOut()
-	if w.Deleting && !w.Deleted && p.alive == 0 {
-		p.say(w.Changed, events.WorkloadSubject(w.Namespace, w.Name), kindDeleted, deleted)
-	}
 }
 
 // say adds an event while there is room.

@@ -63,11 +63,14 @@ func (p *pass) rolling(s *slot) bool {
 
 // tries reports whether the slot is at the present revision, or on its way there.
 func (p *pass) tries(s *slot) bool {
-	if i := s.newest; i != nil && i.Wished() && i.Revision == p.workload.Revision {
-		return true
+	switch i := s.newest; {
+	case i == nil:
+		return false
+	case i.Wished():
+		return i.Revision == p.workload.Revision
+	default:
+		return s.serving == nil && followedOn(i.Stop) && (i.Revision == p.workload.Revision || i.Stop.Cause == instance.CauseRolledOut)
 	}
-	i := s.holder()
-	return i != nil && i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && i.Revision != p.workload.Revision
 }
 
 // revisionFor is what follows an instance that is gone: the present revision, unless as many slots as may be are just trying it. Then the old
@@ -76,8 +79,10 @@ func (p *pass) revisionFor(i *projections.Instance) int {
 	switch {
 	case i.Stop != nil && !followedOn(i.Stop):
 		return p.revisionForNew() // the slot was free
-	case i.Revision == p.workload.Revision, i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut:
+	case p.roll == nil, i.Revision == p.workload.Revision:
 		return p.workload.Revision
+	case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && (p.roll.Paused || p.trying <= p.limits.trying):
+		return p.workload.Revision // the slot is one of those that are counted as trying
 	}
 	if p.busy >= p.limits.unavailable || p.trying >= p.limits.trying {
 		return i.Revision

@@ -60,7 +60,7 @@ func (p *pass) survey() {
 		if before == nil || before.Attempt < i.Attempt {
 			s.newest, i = i, before
 		}
-		if living(i) && (s.serving == nil || s.serving.Attempt < i.Attempt) {
+		if living(i) && !isJob(w) && (s.serving == nil || s.serving.Attempt < i.Attempt) {
 			s.serving = i
 		}
 	}

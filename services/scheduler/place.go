@@ -86,6 +86,9 @@ func (p *planner) takeBack() {
 			continue
 		}
 		revoked := ledger.RevokedV2{Instance: i.Key, Generation: i.Generation, Cause: instance.CauseFailed}
+		if !i.End.Failed() {
+			revoked.Cause = instance.CauseFinished
+		}
 		if !p.say(p.author.Say(i.End.Mark, events.LedgerSubject(i.Node), kindRevoked, revoked)) {
 			return
 		}
