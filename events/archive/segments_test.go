@@ -61,9 +61,9 @@ func (s *segmented) verify() (archive.Report, error) {
 }
 
 func TestSegmentsAreTheOneLog(t *testing.T) {
-	s := newSegmented(t, 100, 256, 511, size)
+	s := newSegmented(t, 60, 256, 270, size)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "README"), nil, 0o600))
-	s.write(512, 540, s.records) // replaced by the longer one, and not removed
+	s.write(271, 285, s.records) // replaced by the longer one, and not removed
 	last := uint64(0)
 	report, err := archive.VerifyPath(s.dir, archive.Options{Key: s.key.Verifier, Kept: &s.kept, Events: func(sequence uint64, _ []byte) error {
 		require.Equal(t, last+1, sequence)
@@ -93,29 +93,29 @@ func TestSegmentsThatDoNotFitAreFound(t *testing.T) {
 		want   string
 	}{
 		"one is missing": {func(s *segmented) {
-			require.NoError(s.t, os.Remove(filepath.Join(s.dir, archive.SegmentName(201, 400))))
-		}, "event 201 is in no segment: the next begins with 401"},
+			require.NoError(s.t, os.Remove(filepath.Join(s.dir, archive.SegmentName(101, 200))))
+		}, "event 101 is in no segment: the next begins with 201"},
 		"the last is missing": {func(s *segmented) {
-			require.NoError(s.t, os.Remove(filepath.Join(s.dir, archive.SegmentName(401, size))))
-		}, "event 401 is in no segment; the kept checkpoint covers 1 to 600: the tail is cut"},
+			require.NoError(s.t, os.Remove(filepath.Join(s.dir, archive.SegmentName(201, size))))
+		}, "event 201 is in no segment; the kept checkpoint covers 1 to 300: the tail is cut"},
 		"one is renamed": {func(s *segmented) {
-			require.NoError(s.t, os.Rename(filepath.Join(s.dir, archive.SegmentName(201, 400)), filepath.Join(s.dir, archive.SegmentName(201, 399))))
+			require.NoError(s.t, os.Rename(filepath.Join(s.dir, archive.SegmentName(101, 200)), filepath.Join(s.dir, archive.SegmentName(101, 199))))
 		}, "it was renamed"},
 		"one is damaged": {func(s *segmented) {
-			path := filepath.Join(s.dir, archive.SegmentName(201, 400))
+			path := filepath.Join(s.dir, archive.SegmentName(101, 200))
 			data, err := os.ReadFile(path)
 			require.NoError(s.t, err)
 			data[len(data)/2] ^= 1
 			require.NoError(s.t, os.WriteFile(path, data, 0o600))
-		}, archive.SegmentName(201, 400) + ": "},
+		}, archive.SegmentName(101, 200) + ": "},
 		"one was made anew": {func(s *segmented) {
 			forged := append([]events.Record{}, s.records...)
-			forged[300].Data = []byte(`{"forged":true}`)
-			s.write(201, 400, forged)
-		}, archive.SegmentName(201, 400) + ": "},
+			forged[150].Data = []byte(`{"forged":true}`)
+			s.write(101, 200, forged)
+		}, archive.SegmentName(101, 200) + ": "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSegmented(t, 200, 400, size)
+			s := newSegmented(t, 100, 200, size)
 			c.tamper(s)
 			_, err := s.verify()
 			require.ErrorContains(t, err, c.want)
@@ -125,13 +125,13 @@ func TestSegmentsThatDoNotFitAreFound(t *testing.T) {
 	_, err := archive.VerifyPath(t.TempDir(), archive.Options{})
 	require.ErrorIs(t, err, events.ErrNotFound)
 	// Without any key the chain alone shows that one was made anew.
-	s := newSegmented(t, 200, 400, size)
+	s := newSegmented(t, 100, 200, size)
 	forged := append([]events.Record{}, s.records...)
-	forged[300].Data = []byte(`{"forged":true}`)
-	path := filepath.Join(s.dir, archive.SegmentName(201, 400))
-	peaks, err := audit.PeaksAt(t.Context(), s.vault, s.kept, 200)
+	forged[150].Data = []byte(`{"forged":true}`)
+	path := filepath.Join(s.dir, archive.SegmentName(101, 200))
+	peaks, err := audit.PeaksAt(t.Context(), s.vault, s.kept, 100)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, export(t, archive.Header{Log: "test", First: 201, Last: 400, Peaks: peaks}, forged[200:400]), 0o600))
+	require.NoError(t, os.WriteFile(path, export(t, archive.Header{Log: "test", First: 101, Last: 200, Peaks: peaks}, forged[100:200]), 0o600))
 	_, err = archive.VerifyPath(s.dir, archive.Options{})
-	require.ErrorContains(t, err, archive.SegmentName(401, size)+": it goes on from other events")
+	require.ErrorContains(t, err, archive.SegmentName(201, size)+": it goes on from other events")
 }

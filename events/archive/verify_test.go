@@ -33,7 +33,7 @@ type original struct {
 	at      []int    // which line is which event
 }
 
-const size = 600 // two blocks and a part of one
+const size = 300 // a block and a part of one
 
 func newOriginal(t require.TestingT) *original {
 	key, err := archivetest.NewKey()
@@ -261,21 +261,21 @@ func TestWhatIsSaidOfADamagedExportNamesTheEvent(t *testing.T) {
 		how, one, two int
 		want          string
 	}{
-		{dropEvent, 299, 0, "event 300 is missing or was moved: event 301 stands in its place"},
+		{dropEvent, 199, 0, "event 200 is missing or was moved: event 201 stands in its place"},
 		{dropEvent, size - 1, 0, fmt.Sprintf("event %d is missing", size)},
-		{swapEvents, 299, 310, "event 300 is missing or was moved: event 311 stands in its place"},
-		{repeatEvent, 299, 310, "event 311 is not in its place: event 300 was inserted or moved there"},
-		{cutContent, 400_000, 0, "is missing, and all up to 600: the tail is cut"},
-		{rewriteCut, 500, 501, "event 501 is not in the export; the kept checkpoint covers 1 to 600: the tail is cut"},
-		{rewriteChanged, 500, 900, "every seal fits, so the file was made anew with other events"},
+		{swapEvents, 199, 210, "event 200 is missing or was moved: event 211 stands in its place"},
+		{repeatEvent, 199, 210, "event 211 is not in its place: event 200 was inserted or moved there"},
+		{cutContent, 400_000, 0, "is missing, and all up to 300: the tail is cut"},
+		{rewriteCut, 150, 151, "event 151 is not in the export; the kept checkpoint covers 1 to 300: the tail is cut"},
+		{rewriteChanged, 50, 90, "every seal fits, so the file was made anew with other events"},
 	} {
 		file, _ := o.tamper(t, c.how, c.one, c.two, 7)
 		_, err := o.verify(file)
 		require.ErrorContains(t, err, c.want)
 	}
-	changed := bytes.Replace(bytes.Join(o.lines, nil), []byte(`"sequence":"00000000000000000577"`), []byte(`"sequence":"000000000000000005_7"`), 1)
+	changed := bytes.Replace(bytes.Join(o.lines, nil), []byte(`"sequence":"00000000000000000277"`), []byte(`"sequence":"000000000000000002_7"`), 1)
 	_, err := o.verify(changed)
-	require.ErrorContains(t, err, "event 577 is not what it was when it was exported")
+	require.ErrorContains(t, err, "event 277 is not what it was when it was exported")
 
 	stranger, err := archivetest.NewKey()
 	require.NoError(t, err)

@@ -34,6 +34,7 @@ type Writer struct {
 	header  Header
 	tree    *audit.Compact
 
+	full   uint64 // events that end a frame
 	next   uint64 // sequence of the next event
 	frame  bytes.Buffer
 	first  uint64 // of the frame
@@ -55,7 +56,7 @@ func NewWriter(out io.Writer, h Header) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	w := &Writer{out: out, file: sha256.New(), content: sha256.New(), encoder: encoder, header: h, tree: tree, next: h.First, first: h.First}
+	w := &Writer{out: out, file: sha256.New(), content: sha256.New(), encoder: encoder, header: h, tree: tree, full: frameEvents, next: h.First, first: h.First}
 	w.add(encode(h))
 	return w, nil
 }
@@ -80,7 +81,7 @@ func (w *Writer) Write(r events.Record) error {
 	if r.Sequence%BlockEvents == 0 {
 		w.seal()
 	}
-	if r.Sequence%frameEvents == 0 || w.frame.Len() >= fullFrame {
+	if r.Sequence%w.full == 0 || w.frame.Len() >= fullFrame {
 		return w.flush()
 	}
 	return nil
