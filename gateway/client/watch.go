@@ -13,6 +13,21 @@ import (
 // recheck is how often a condition is looked at without an event: some, such as a node's loss, do not speak of the workload that they concern.
 const recheck = 2 * time.Second
 
+// restMost is the longest rest between two questions while events come.
+const restMost = 200 * time.Millisecond
+
+// pause waits, and reports false where ctx was done first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 var errDone = errors.New("done")
 
 // Await calls check now, and again whenever an event matches the filter, until it is done, fails or ctx is done. Events only wake it: what it
@@ -44,7 +59,9 @@ func (c *Client) Await(ctx context.Context, filter Filter, check func(ctx contex
 				newest = max(newest, sequence)
 			case <-ticker.C:
 			}
+			began := time.Now()
 			done, err := check(ctx, newest)
+			took := time.Since(began)
 			var away *UnreachableError
 			if errors.As(err, &away) && met {
 				continue // the gateway restarts: the stream is coming back as well
@@ -55,6 +72,10 @@ func (c *Client) Await(ctx context.Context, filter Filter, check func(ctx contex
 			met = true
 			if done {
 				return errDone
+			}
+			// Where events come faster than they can be asked about, the gateway has others to answer: what comes meanwhile is asked about once.
+			if !pause(ctx, min(2*took, restMost)) {
+				return ctx.Err()
 			}
 		}
 	})
