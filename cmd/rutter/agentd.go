@@ -100,16 +100,20 @@ func (f *agentFlags) run(ctx context.Context, parts agentParts, r rt.Runtime, st
 
 func newAgentdCommand() *cobra.Command {
 	f, conn := &agentFlags{}, &natsFlags{}
-	var health, token string
+	var health healthFlags
+	var token string
 	define := func(flags *pflag.FlagSet) {
 		f.define(flags)
 		conn.define(flags, false)
 		flags.StringVar(&f.data, "data-dir", filepath.Join(dataDir(), "node"), "where the node keeps images, containers and what it has to remember")
 		flags.DurationVar(&f.heartbeat, "heartbeat-interval", 500*time.Millisecond, "between two pulses")
 		flags.StringVar(&token, "join-token-file", "", "file with the join token, needed the first time")
-		flags.StringVar(&health, "health-address", "", "serve /livez, /readyz and /metrics here")
+		health.define(flags, "serve /livez, /readyz and /metrics here")
 	}
 	return newServerCommand("agentd", "Run a node's agent", "", define, func(ctx context.Context, p *process) error {
+		if err := health.check(); err != nil {
+			return err
+		}
 		release, err := boot.LockDir(f.data, "agentd")
 		if err != nil {
 			return err
@@ -143,7 +147,7 @@ func newAgentdCommand() *cobra.Command {
 						}
 						return nil
 					}
-					return boot.Health{Ready: ready, Registry: metrics()}.Serve(ctx, health)
+					return health.serve(ctx, boot.Health{Ready: ready, Registry: metrics()})
 				})
 			})
 		})

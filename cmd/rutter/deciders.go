@@ -42,7 +42,7 @@ type deciderParts struct {
 // deciderFlags are the settings of a process that runs one decider.
 type deciderFlags struct {
 	nats   natsFlags
-	health string
+	health healthFlags
 	lease  bool
 	holder string
 	keep   *snapshot.Schedule // nil: this one writes no snapshots
@@ -50,7 +50,7 @@ type deciderFlags struct {
 
 func (f *deciderFlags) define(flags *pflag.FlagSet) {
 	f.nats.define(flags, true)
-	flags.StringVar(&f.health, "health-address", "", "serve /livez, /readyz, /metrics and /state here, such as 127.0.0.1:7490")
+	f.health.define(flags, "serve /livez, /readyz, /metrics and /state here, such as 127.0.0.1:7490")
 	flags.StringVar(&f.holder, "holder", hostName(), "who this is in the lease; started again under the same name it leads at once, so give two on one host two names")
 	flags.BoolVar(&f.lease, "lease", true, "decide only while holding the service's lease; without it two may decide at once, which is safe and wasteful")
 }
@@ -64,6 +64,9 @@ func metrics() *prometheus.Registry {
 
 // serve runs a decider with its health until ctx is done. beside, which may be nil, runs with it.
 func (f *deciderFlags) serve(ctx context.Context, p *process, user string, build func(deciderParts) (decider, error), beside func(context.Context, *nats.Conn, decider) error) error {
+	if err := f.health.check(); err != nil {
+		return err
+	}
 	nc, client, err := f.nats.connect(ctx, p, user)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (f *deciderFlags) serve(ctx context.Context, p *process, user string, build
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.Run(ctx) })
 	group.Go(func() error {
-		return boot.Health{Ready: d.Ready, State: d.State, Registry: registry}.Serve(ctx, f.health)
+		return f.health.serve(ctx, boot.Health{Ready: d.Ready, State: d.State, Registry: registry})
 	})
 	if beside != nil {
 		group.Go(func() error { return beside(ctx, nc, d) })

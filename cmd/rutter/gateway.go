@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/rutter-run/rutter/gateway/httpapi"
 	"github.com/rutter-run/rutter/gateway/images"
 	"github.com/rutter-run/rutter/internal/boot"
+	"github.com/rutter-run/rutter/internal/loopback"
 	"github.com/rutter-run/rutter/internal/rpc"
 	"github.com/rutter-run/rutter/projections/follow"
 	"github.com/rutter-run/rutter/projections/past"
@@ -52,14 +54,28 @@ func (f *gatewayFlags) tls() (*tls.Config, error) {
 		}
 		return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}, nil
 	}
-	host, _, err := net.SplitHostPort(f.listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %q: want host:port, such as %s", f.listen, defaultListen)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("listen: %q can be reached by others and would carry tokens in the clear: give --tls-cert and --tls-key (`rutter init --host %s` makes both), or listen on 127.0.0.1", f.listen, host)
-	}
 	return nil, nil
+}
+
+// check refuses an address that others can reach without TLS, before anything is begun.
+func (f *gatewayFlags) check() error {
+	if err := loopback.Check(f.listen, f.tlsCert != "" || f.tlsKey != "", f.remedy()); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// url is where this machine's clients find the gateway.
+func (f *gatewayFlags) url() string {
+	if f.tlsCert != "" || f.tlsKey != "" {
+		return "https://" + f.listen
+	}
+	return "http://" + f.listen
+}
+
+func (f *gatewayFlags) remedy() string {
+	host, _, _ := net.SplitHostPort(f.listen)
+	return fmt.Sprintf("its tokens would go in the clear; give --tls-cert and --tls-key (`rutter init --host %s` makes both)", cmp.Or(host, "NAME"))
 }
 
 // gatewayParts is what a gateway stands on.
@@ -106,7 +122,7 @@ func (f *gatewayFlags) serving(a *app.App, follower *follow.Follower, tokensFile
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", f.listen)
+	listener, err := loopback.Listen(f.listen, config != nil, f.remedy())
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -127,13 +143,16 @@ func (g *gateway) state() (uint64, string) {
 }
 
 func newGatewayCommand() *cobra.Command {
-	f, conn, health := &gatewayFlags{}, &natsFlags{}, ""
+	f, conn, health := &gatewayFlags{}, &natsFlags{}, healthFlags{}
 	define := func(flags *pflag.FlagSet) {
 		f.define(flags)
 		conn.define(flags, true)
-		flags.StringVar(&health, "health-address", "", "serve /livez, /readyz, /metrics and /state here as well, without tokens")
+		health.define(flags, "serve /livez, /readyz, /metrics and /state here as well, without tokens")
 	}
 	return newServerCommand("gateway", "Run a gateway: the HTTP API", "", define, func(ctx context.Context, p *process) error {
+		if err := errors.Join(f.check(), health.check()); err != nil {
+			return err
+		}
 		nc, client, err := conn.connect(ctx, p, events.ServiceGateway)
 		if err != nil {
 			return err
@@ -148,7 +167,7 @@ func newGatewayCommand() *cobra.Command {
 		group.Go(func() error { return g.run(ctx) })
 		group.Go(func() error {
 			ready := func() error { return g.app.Ready(ctx) }
-			return boot.Health{Ready: ready, State: g.state, Registry: metrics()}.Serve(ctx, health)
+			return health.serve(ctx, boot.Health{Ready: ready, State: g.state, Registry: metrics()})
 		})
 		err = group.Wait()
 		p.log.Info("stopped")

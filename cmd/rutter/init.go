@@ -49,6 +49,9 @@ the auditor auditor.key; to a node join.token and ca.pem; auditor.vkey to whoeve
 
 // initDeployment makes what is missing of a deployment's keys.
 func initDeployment(dir string, hosts []string, gateway, clientFile string) error {
+	if err := (client.Config{Address: gateway}).Check(); err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
 	if _, err := auth.Init(dir); err != nil {
 		return err
 	}

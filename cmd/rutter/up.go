@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ type upFlags struct {
 	from   string
 	only   bool // read-only
 	port   int
-	health string
+	health healthFlags
 	timing nodehealth.Timing
 	keep   snapshot.Schedule
 	agent  agentFlags
@@ -46,7 +47,7 @@ func newUpCommand() *cobra.Command {
 		flags.StringVar(&f.from, "from", "", "show the log of this export, or of a directory of segments, instead of a cluster; with --read-only")
 		flags.BoolVar(&f.only, "read-only", false, "with --from: nothing is decided and nothing can be changed")
 		flags.IntVar(&f.port, "nats-port", 4222, "of the embedded NATS server, on loopback")
-		flags.StringVar(&f.health, "health-address", "", "serve the reconciler's /livez, /readyz, /metrics and /state here")
+		f.health.define(flags, "serve the reconciler's /livez, /readyz, /metrics and /state here")
 		timingFlags(&f.timing, flags)
 		snapshotFlags(&f.keep, flags)
 		f.agent.define(flags)
@@ -66,6 +67,9 @@ func (f *upFlags) run(ctx context.Context, p *process) error {
 	if f.from != "" || f.only {
 		return f.study(ctx, p)
 	}
+	if err := errors.Join(f.door.check(), f.health.check()); err != nil {
+		return err
+	}
 	f.agent.data, f.agent.heartbeat = filepath.Join(f.data, "node"), f.timing.Interval
 	for _, dir := range []string{f.data, f.agent.data} { // the node's may be that of an agent of its own
 		release, err := boot.LockDir(dir, "up")
@@ -75,7 +79,7 @@ func (f *upFlags) run(ctx context.Context, p *process) error {
 		defer release()
 	}
 	keys, clientFile := filepath.Join(f.data, "keys"), filepath.Join(f.data, "client.json")
-	if err := initDeployment(keys, nil, "http://"+f.door.listen, clientFile); err != nil {
+	if err := initDeployment(keys, nil, f.door.url(), clientFile); err != nil {
 		return err
 	}
 	r, err := f.agent.runtime.build(f.agent.data, p.log.WithField("service", "agentd"))
@@ -163,7 +167,7 @@ func (u *upParts) deciders(ctx context.Context) error {
 		}
 	}
 	health := boot.Health{Ready: u.deciding[0].Ready, State: u.deciding[0].State, Registry: metrics()}
-	u.group.Go(func() error { return health.Serve(ctx, u.flags.health) })
+	u.group.Go(func() error { return u.flags.health.serve(ctx, health) })
 	return nil
 }
 

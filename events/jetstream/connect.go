@@ -2,7 +2,10 @@ package jetstream
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
@@ -30,9 +33,45 @@ func Connect(servers, credentials string, options ...nats.Option) (*nats.Conn, e
 		nats.Name(claims.Name), nats.UserCredentialBytes(data), nats.CustomInboxPrefix("_INBOX_" + claims.Name),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 	}, options...)
+	if err := protected(servers, all); err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", servers, err)
+	}
 	nc, err := nats.Connect(servers, all...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", servers, transport(err, false))
 	}
 	return nc, nil
+}
+
+// protected refuses servers on other machines where the options ask for no TLS.
+func protected(servers string, options []nats.Option) error {
+	o := nats.GetDefaultOptions()
+	for _, option := range options {
+		if option == nil {
+			continue
+		}
+		if err := option(&o); err != nil {
+			return err
+		}
+	}
+	if o.Secure || o.TLSConfig != nil {
+		return nil
+	}
+	for server := range strings.SplitSeq(servers, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(server)
+		if err != nil {
+			return fmt.Errorf("%q is no URL: %w", server, events.ErrInvalid)
+		}
+		ip := net.ParseIP(u.Hostname())
+		here := strings.EqualFold(u.Hostname(), "localhost") || ip != nil && ip.IsLoopback()
+		if !here && u.Scheme != "tls" && u.Scheme != "wss" {
+			return fmt.Errorf("%s is on another machine and would be spoken to in the clear: write tls://%s, with nats.RootCAs where the authority is one's own: %w",
+				u.Redacted(), u.Host, events.ErrInvalid)
+		}
+	}
+	return nil
 }

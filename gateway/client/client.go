@@ -45,7 +45,7 @@ func New(config Config) (*Client, error) {
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8,
 	}
-	return &Client{base: base, token: config.Token, http: &http.Client{Transport: transport}, registry: catalog.New()}, nil
+	return &Client{base: base, token: config.Token, http: &http.Client{Transport: transport, CheckRedirect: stayProtected}, registry: catalog.New()}, nil
 }
 
 // At is a client whose reads are all of one moment: a sequence, a time (RFC 3339) or how long ago (-15m), which the gateway works out anew for
@@ -55,6 +55,20 @@ func (c *Client) At(moment string) *Client {
 	then.moment = moment
 	return &then
 }
+
+// stayProtected follows no redirect that would carry the token in the clear.
+func stayProtected(next *http.Request, before []*http.Request) error {
+	if next.URL.Scheme == "http" && !loopback(next.URL.Hostname()) {
+		return fmt.Errorf("redirected to %s: %w", next.URL.Redacted(), ErrPlain)
+	}
+	if len(before) >= maxRedirects {
+		return fmt.Errorf("redirected %d times", len(before))
+	}
+	return nil
+}
+
+// maxRedirects is how often a request is sent on.
+const maxRedirects = 10
 
 // Address is the gateway's.
 func (c *Client) Address() string { return c.base.String() }

@@ -192,3 +192,24 @@ func TestAwaitWakesByEventsAndEndsWhenDone(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 5, seen[len(seen)-1])
 }
+
+// A token goes over a network only where nobody else can read it, and a gateway cannot lead it elsewhere.
+func TestATokenIsNeverSentInTheClear(t *testing.T) {
+	for _, address := range []string{"http://10.0.0.1:7480", "10.0.0.1:7480", "http://0.0.0.0:1", "http://[::]:1", "http://localhost.example.org", "http://gateway"} {
+		_, err := New(Config{Address: address, Token: "x"})
+		require.ErrorIs(t, err, ErrPlain, address)
+		require.ErrorContains(t, err, "https://", address)
+	}
+	for _, address := range []string{"http://127.0.0.1:1", "http://localhost:1", "[::1]:1", "https://gateway"} {
+		_, err := New(Config{Address: address})
+		require.NoError(t, err, address)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://192.0.2.1"+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	defer server.Close()
+	c, err := New(Config{Address: server.URL, Token: "x"})
+	require.NoError(t, err)
+	_, err = c.Nodes(t.Context(), Selection{})
+	require.ErrorIs(t, err, ErrPlain)
+}

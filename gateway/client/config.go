@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -122,8 +123,26 @@ func (c Config) base() (*url.URL, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fmt.Errorf("address %q: want http:// or https://, host and port, such as http://127.0.0.1:7480", c.Address)
 	}
+	if base.Scheme == "http" && !loopback(base.Hostname()) {
+		return nil, fmt.Errorf("address %q: %w: write https://%s, or reach it through a tunnel that ends on this machine", c.Address, ErrPlain, base.Host)
+	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	return base, nil
+}
+
+// ErrPlain says that a token would go over a network in the clear.
+var ErrPlain = errors.New("plain HTTP to another machine would carry the token in the clear")
+
+// loopback reports whether a host, as it stands in an address, is this machine.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// Check reports an address or a certificate authority that no client could be made of.
+func (c Config) Check() error {
+	_, err := New(c)
+	return err
 }
 
 func (c Config) tls() (*tls.Config, error) {

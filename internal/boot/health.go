@@ -2,15 +2,17 @@ package boot
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/rutter-run/rutter/internal/loopback"
 )
 
 // Health serves what a supervisor and an operator ask of a process: /livez, /readyz, /metrics and /state.
@@ -18,6 +20,20 @@ type Health struct {
 	Ready    func() error                          // nil: ready; an error says what is in the way
 	State    func() (sequence uint64, hash string) // of the projection; nil where the process has none
 	Registry *prometheus.Registry
+	TLS      *tls.Config // nil: plain HTTP, which is for this machine alone
+}
+
+const remedy = "give --health-tls-cert and --health-tls-key"
+
+// Check refuses an address that others can reach unless it is served with TLS.
+func (h Health) Check(address string) error {
+	if address == "" {
+		return nil
+	}
+	if err := loopback.Check(address, h.TLS != nil, remedy); err != nil {
+		return fmt.Errorf("health-address: %w", err)
+	}
+	return nil
 }
 
 // Serve listens until ctx is done. An empty address serves nothing.
@@ -26,9 +42,12 @@ func (h Health) Serve(ctx context.Context, address string) error {
 		<-ctx.Done()
 		return nil
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := loopback.Listen(address, h.TLS != nil, remedy)
 	if err != nil {
 		return fmt.Errorf("health-address: %w", err)
+	}
+	if h.TLS != nil {
+		listener = tls.NewListener(listener, h.TLS)
 	}
 	server := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)

@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/rutter-run/rutter/events"
+	"github.com/rutter-run/rutter/internal/loopback"
 )
 
 // Config says where the servers are and who connects.
@@ -101,7 +102,8 @@ func (c Config) options(log *logrus.Entry) ([]nats.Option, error) {
 	if c.TLS != nil {
 		options = append(options, nats.Secure(c.TLS))
 	} else {
-		options = append(options, nats.SetCustomDialer(loopbackDialer()))
+		// Neither a name that resolves to another machine nor a server that one on this machine speaks of leads out of it.
+		options = append(options, nats.SetCustomDialer(loopback.Dialer(dialTimeout)))
 	}
 	creds, err := c.creds()
 	if creds == nil || err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/logtest"
 	"github.com/rutter-run/rutter/internal/auth"
+	"github.com/rutter-run/rutter/internal/loopback"
 	"github.com/rutter-run/rutter/internal/natsconn"
 	"github.com/rutter-run/rutter/internal/natsserver"
 )
@@ -44,6 +45,11 @@ func TestConnectRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "nats://")
 	_, err = natsconn.Connect(t.Context(), natsconn.Config{URLs: []string{"nats://127.0.0.1:1"}, Creds: filepath.Join(t.TempDir(), "none.creds")})
 	require.Error(t, err)
+	for _, url := range []string{"nats://10.0.0.1:4222", "10.0.0.1:4222", "nats://0.0.0.0:4222", "nats://[::]:4222", "nats://nats-1:4222", "nats://localhost.example.org:4222"} {
+		_, err = natsconn.Connect(t.Context(), natsconn.Config{URLs: []string{"nats://127.0.0.1:1", url}, Log: quiet()})
+		require.ErrorIs(t, err, loopback.ErrPlain, url)
+		require.ErrorContains(t, err, "tls://", url)
+	}
 }
 
 // Each user has an inbox of its own; a node called like a service does not share the service's.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/url"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/rutter-run/rutter/internal/auth"
+	"github.com/rutter-run/rutter/internal/loopback"
 )
 
 // RandomPort asks the system for a free port.
@@ -93,7 +93,7 @@ func (c Config) cluster(o *server.Options) error {
 	if c.ClusterName == "" {
 		c.ClusterName = "rutter"
 	}
-	if !loopback(c.ClusterHost) && c.ClusterTLS == nil {
+	if !loopback.Host(c.ClusterHost) && c.ClusterTLS == nil {
 		return fmt.Errorf("cluster address %s without TLS (%w): make certificates of one CA with `rutter init --host NAME`, or use 127.0.0.1", c.ClusterHost, ErrExposed)
 	}
 	o.Cluster = server.ClusterOpts{Name: c.ClusterName, Host: c.ClusterHost, Port: c.ClusterPort, PoolSize: -1}
@@ -113,7 +113,7 @@ func (c Config) cluster(o *server.Options) error {
 // exposed refuses an address that others can reach without TLS and credentials.
 func exposed(who, host string, tlsConfig *tls.Config, trust *auth.Trust) error {
 	switch {
-	case loopback(host):
+	case loopback.Host(host):
 		return nil
 	case tlsConfig == nil:
 		return fmt.Errorf("address %s for %s without TLS (%w): make certificates with `rutter init --host NAME`, or listen on 127.0.0.1", host, who, ErrExposed)
@@ -121,14 +121,6 @@ func exposed(who, host string, tlsConfig *tls.Config, trust *auth.Trust) error {
 		return fmt.Errorf("address %s for %s without credentials (%w): make them with `rutter init`, or listen on 127.0.0.1", host, who, ErrExposed)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func orUnlimited(n int64) int64 {
