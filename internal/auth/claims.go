@@ -91,6 +91,9 @@ func (p Permissions) claims() jwt.Permissions {
 	out := jwt.Permissions{}
 	out.Pub.Allow.Add(p.Publish...)
 	out.Sub.Allow.Add(p.Subscribe...)
+	if len(p.Publish) == 0 {
+		out.Pub.Deny.Add(">") // where nothing is allowed by name NATS allows everything
+	}
 	return out
 }
 

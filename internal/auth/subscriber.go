@@ -18,7 +18,8 @@ import (
 func SubscriberUser(name string) string { return "subscriber_" + name }
 
 // SubscriberPermissions is what a program outside Rutter may do that follows the log: read the events whose subjects the patterns cover (all where there
-// are none), live and past, and keep its own position. It can write nothing else.
+// are none), live and past, and keep its own position. It is allowed to write nothing else, but speaks to JetStream, which answers wherever it
+// is told with the server's own right: these credentials are for programs that are trusted, [ListenerPermissions] for others.
 func SubscriberPermissions(name string, patterns ...string) Permissions {
 	user := SubscriberUser(name)
 	key := "$KV.SUBSCRIBERS." + name
@@ -45,8 +46,30 @@ func SubscriberPermissions(name string, patterns ...string) Permissions {
 	return p
 }
 
+// ListenerPermissions is what a program outside Rutter may do that hears new events and nothing else. It can say nothing to anybody, JetStream
+// included, so that nothing can be made of its credentials but to listen.
+func ListenerPermissions(name string, patterns ...string) Permissions {
+	p := Permissions{Subscribe: []string{natsconn.InboxPrefix(SubscriberUser(name)) + ".>"}}
+	if len(patterns) == 0 {
+		patterns = []string{events.EventPrefix + ">"}
+	}
+	for _, pattern := range patterns {
+		p.Subscribe = append(p.Subscribe, events.LivePrefix+pattern)
+	}
+	return p
+}
+
 // NewSubscriber makes credentials of a program outside Rutter; they expire after ttl (0: never). See [SubscriberPermissions].
 func (d *Deployment) NewSubscriber(name string, ttl time.Duration, patterns ...string) (string, error) {
+	return d.outsider(name, ttl, SubscriberPermissions, patterns)
+}
+
+// NewListener makes credentials of a program that is not to be trusted with more than listening. See [ListenerPermissions].
+func (d *Deployment) NewListener(name string, ttl time.Duration, patterns ...string) (string, error) {
+	return d.outsider(name, ttl, ListenerPermissions, patterns)
+}
+
+func (d *Deployment) outsider(name string, ttl time.Duration, permissions func(string, ...string) Permissions, patterns []string) (string, error) {
 	if err := spec.ValidateName("name", name).Err(); err != nil {
 		return "", fmt.Errorf("subscriber: %w: %w", events.ErrInvalid, err)
 	}
@@ -61,7 +84,7 @@ func (d *Deployment) NewSubscriber(name string, ttl time.Duration, patterns ...s
 	}
 	return userCreds(account, func(key string) *jwt.UserClaims {
 		claims := jwt.NewUserClaims(key)
-		claims.Permissions = SubscriberPermissions(name, patterns...).claims()
+		claims.Permissions = permissions(name, patterns...).claims()
 		if ttl > 0 {
 			claims.Expires = time.Now().Add(ttl).Unix()
 		}

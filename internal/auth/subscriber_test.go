@@ -122,3 +122,41 @@ func TestSubscriberMistakes(t *testing.T) {
 		require.NoError(t, err, pattern)
 	}
 }
+
+// A listener hears, and can say nothing: nothing can be steered anywhere with its credentials.
+func TestListenerOnlyListens(t *testing.T) {
+	c := authtest.New(t)
+	ctx := logtest.Context(t)
+	health := c.Service(auth.UserNodeHealth).Log()
+	for name, patterns := range map[string][]string{"all": nil, "nodes": {"evt.node.*"}} {
+		creds, err := c.Keys.NewListener(name, time.Hour, patterns...)
+		require.NoError(t, err)
+		file := filepath.Join(t.TempDir(), name+".creds")
+		require.NoError(t, os.WriteFile(file, []byte(creds), 0o600))
+		raw := c.Conn(file)
+		heard := make(chan *nats.Msg, 8)
+		_, err = raw.ChanSubscribe("live.evt.node.*", heard)
+		require.NoError(t, err)
+		require.NoError(t, raw.FlushWithContext(ctx))
+		subject := logtest.Subject()
+		_, err = health.Append(ctx, logtest.One(subject, 0, logtest.Name("e")))
+		require.NoError(t, err)
+		require.Equal(t, "live."+string(subject), logtest.Receive(t, ctx, "a live event", heard).Subject)
+		for _, subject := range []string{
+			"$JS.API.INFO", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.DIRECT.GET.EVENTS.evt.node.n1", "$JS.API.CONSUMER.CREATE.EVENTS.x.evt.node.*", "$KV.SUBSCRIBERS." + name,
+			"$JS.FC.EVENTS.x", "evt.node.n1", "cmd.node.n1", "hb.n1", "door.n1.k.ping", "rpc.n1.exec", "join.n1", "_INBOX_" + auth.SubscriberUser(name) + ".x", "anything",
+		} {
+			c.Refused(raw, &nats.Msg{Subject: subject, Reply: "cmd.workload.default.web"})
+		}
+	}
+}
+
+func TestAProgramSpeaksInTheClearToThisMachineAlone(t *testing.T) {
+	c := authtest.Closed(t)
+	creds := subscriber(t, c, "outside")
+	for _, url := range []string{"nats://10.0.0.1:4222", "10.0.0.1", "nats://127.0.0.1:4222,nats://nats.example.org:4222", "nats://[::]:4222"} {
+		_, err := jetstream.Connect(url, creds)
+		require.ErrorIs(t, err, events.ErrInvalid, url)
+		require.ErrorContains(t, err, "tls://", url)
+	}
+}
