@@ -72,14 +72,20 @@ func (w *worker) target(id string, c spec.Container) func(context.Context, probe
 			return probe.Answer{Good: good, Message: message}
 		}
 	}
+	target := w.real(id, c)
+	probes := map[probe.Kind]*spec.Probe{probe.Startup: c.StartupProbe, probe.Liveness: c.LivenessProbe, probe.Readiness: c.ReadinessProbe}
+	return func(ctx context.Context, k probe.Kind) probe.Answer { return probe.Ask(ctx, probes[k], target) }
+}
+
+// real is a run of a container as it is reached for real.
+func (w *worker) real(id string, c spec.Container) probe.Target {
 	target := probe.Target{Address: "127.0.0.1", Ports: c.Ports, Exec: func(ctx context.Context, command []string, output io.Writer) (int, error) {
 		return w.agent.runtime.Exec(ctx, id, runtime.ExecOptions{Command: command, Stdout: output, Stderr: output})
 	}}
 	if len(w.record.Addresses) > 0 {
 		target.Address = w.record.Addresses[0]
 	}
-	probes := map[probe.Kind]*spec.Probe{probe.Startup: c.StartupProbe, probe.Liveness: c.LivenessProbe, probe.Readiness: c.ReadinessProbe}
-	return func(ctx context.Context, k probe.Kind) probe.Answer { return probe.Ask(ctx, probes[k], target) }
+	return target
 }
 
 // quiet ends the questions to a run.
@@ -112,10 +118,10 @@ func (w *worker) heard(ctx context.Context, n probeNews) {
 
 // end stops a run whose probe failed, beside whatever else the worker does; its exit comes the way every exit comes.
 func (w *worker) end(ctx context.Context, c *instance.Container) {
-	id, signal, grace := containerID(w.assignment.Key, c.Name, c.Run), w.specOf(c.Name).StopSignal, w.state.Grace
+	id, container, grace := containerID(w.assignment.Key, c.Name, c.Run), w.specOf(c.Name), w.state.Grace
 	w.agent.group.Go(func() error {
 		for ctx.Err() == nil {
-			err := w.agent.runtime.Stop(ctx, id, signal, grace)
+			err := w.halt(ctx, id, container, grace)
 			if err == nil || errors.Is(err, runtime.ErrNotFound) {
 				return nil
 			}

@@ -170,3 +170,46 @@ func TestProbesGoOnWithTheNextAgent(t *testing.T) {
 		require.Contains(t, said[2], "unhealthy")
 	})
 }
+
+// revoke takes the instance back.
+func (n *node) revoke(expect uint64) {
+	_, err := n.log.Append(n.t.Context(), events.Batch{{Subject: events.LedgerSubject("n1"), Expect: expect, Events: []events.Event{{
+		ID: "r1", Source: "/rutter/scheduler", Data: ledger.RevokedV2{Instance: webKey, Generation: 1, Grace: spec.Duration(10 * time.Second)},
+	}}}})
+	require.NoError(n.t, err)
+}
+
+// A pre-stop hook comes before the stop signal and within the grace period, whoever stops the container; it ends with the container.
+func TestPreStop(t *testing.T) {
+	sleep := func(seconds int) *spec.Lifecycle {
+		return &spec.Lifecycle{PreStop: &spec.Hook{Sleep: &spec.SleepHook{Seconds: seconds}}}
+	}
+	for name, c := range map[string]struct {
+		container spec.Container
+		want      []string // of a container that is revoked after five seconds, with ten seconds of grace
+	}{
+		"none":                          {spec.Container{}, []string{"0s started.v1", "5s exited.v1", "5s stopped.v1"}},
+		"done":                          {spec.Container{Lifecycle: sleep(3)}, []string{"0s started.v1", "8s exited.v1", "8s stopped.v1"}},
+		"cut short":                     {spec.Container{Lifecycle: sleep(60)}, []string{"0s started.v1", "15s exited.v1", "15s stopped.v1"}},
+		"the container is done earlier": {spec.Container{Lifecycle: sleep(8), Env: env("SIM_EXIT_AFTER", "7s")}, []string{"0s started.v1", "7s exited.v1", "7s stopped.v1"}},
+		"a command": {
+			spec.Container{Lifecycle: &spec.Lifecycle{PreStop: &spec.Hook{Exec: &spec.ExecProbe{Command: []string{"bye"}}}}},
+			[]string{"0s started.v1", "5s exited.v1", "5s stopped.v1"},
+		},
+		"before a probe's verdict is carried out too": {
+			spec.Container{Lifecycle: sleep(60), LivenessProbe: asks(1, 1), Env: env("SIM_HANG_AFTER", "2s")},
+			[]string{"0s started.v1", "3s exited.v1", "3s started.v1"}, // the instance's own grace of one second
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t)
+				n.assign(spec.RestartOnFailure, c.container)
+				time.AfterFunc(5*time.Second, func() { n.revoke(1) })
+				n.live(40 * time.Second)
+				said, _ := n.said()
+				require.Equal(t, c.want, said[:min(len(said), 3)])
+			})
+		})
+	}
+}

@@ -28,8 +28,9 @@ type worker struct {
 
 	mu         sync.Mutex
 	assignment instance.Assignment
-	runs       map[string]int // newest run by container, for those who ask from outside
-	giveUp     func()         // ends what takes long and is for nothing once the instance is revoked; nil: nothing does
+	runs       map[string]int  // newest run by container, for those who ask from outside
+	halting    map[string]bool // container ids whose pre-stop hook was begun
+	giveUp     func()          // ends what takes long and is for nothing once the instance is revoked; nil: nothing does
 
 	// Only the worker's own goroutine touches what follows.
 	record   store.Record
@@ -48,7 +49,7 @@ func newWorker(a *Agent, assignment instance.Assignment, record store.Record, fo
 		wake:   make(chan struct{}, 1),
 		exits:  make(chan runtime.Status, len(assignment.Spec.Containers)+1),
 		images: map[string]runtime.Image{}, watching: map[string]bool{}, runs: map[string]int{},
-		probing: map[string]context.CancelFunc{}, news: make(chan probeNews),
+		probing: map[string]context.CancelFunc{}, news: make(chan probeNews), halting: map[string]bool{},
 	}
 	w.state = instance.State{
 		Spec: assignment.Spec, Sandbox: record.Created, Ended: record.Ended,
@@ -401,8 +402,8 @@ func (w *worker) stop(ctx context.Context) {
 		}
 		w.quiet(containerID(w.assignment.Key, c.Name, c.Run))
 		all.Go(func() {
-			id, signal := containerID(w.assignment.Key, c.Name, c.Run), w.specOf(c.Name).StopSignal
-			if err := w.agent.runtime.Stop(ctx, id, signal, w.state.Grace); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+			id := containerID(w.assignment.Key, c.Name, c.Run)
+			if err := w.halt(ctx, id, w.specOf(c.Name), w.state.Grace); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 				if ctx.Err() == nil {
 					w.log.WithError(err).WithField("container", id).Warn("not stopped; trying again")
 				}

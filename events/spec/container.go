@@ -68,7 +68,8 @@ type Container struct {
 	Ports           []Port          `json:"ports,omitempty"`
 	Resources       Requirements    `json:"resources,omitzero"`
 	SecurityContext SecurityContext `json:"securityContext,omitzero"`
-	StopSignal      string          `json:"stopSignal,omitempty"`     // such as SIGTERM, the default
+	StopSignal      string          `json:"stopSignal,omitempty"` // such as SIGTERM, the default
+	Lifecycle       *Lifecycle      `json:"lifecycle,omitempty"`
 	LivenessProbe   *Probe          `json:"livenessProbe,omitempty"`  // a container that fails it is run again
 	ReadinessProbe  *Probe          `json:"readinessProbe,omitempty"` // a container is ready while it passes it
 	StartupProbe    *Probe          `json:"startupProbe,omitempty"`   // holds the other two back until it has passed; one that fails it is run again
@@ -84,6 +85,7 @@ func (c *Container) Default() {
 	if c.SecurityContext.Seccomp == "" {
 		c.SecurityContext.Seccomp = SeccompDefault
 	}
+	c.Lifecycle.Default()
 	for _, p := range []*Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		p.Default()
 	}
@@ -124,6 +126,7 @@ func (c Container) Validate(field string) (errs Errors) {
 	for i, p := range c.Ports {
 		errs = append(errs, p.validate(fmt.Sprintf("%s.ports[%d]", field, i))...)
 	}
+	errs = append(errs, c.Lifecycle.validate(field+".lifecycle", c.Ports)...)
 	errs = append(errs, c.LivenessProbe.validate(field+".livenessProbe", c.Ports, true)...)
 	errs = append(errs, c.ReadinessProbe.validate(field+".readinessProbe", c.Ports, false)...)
 	errs = append(errs, c.StartupProbe.validate(field+".startupProbe", c.Ports, true)...)

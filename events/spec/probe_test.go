@@ -77,3 +77,25 @@ func TestProbeFaults(t *testing.T) {
 		require.ErrorContains(t, w.Validate(), kind+".successThreshold: \"2\": want 1")
 	}
 }
+
+func TestPreStop(t *testing.T) {
+	parse := func(hook string) error {
+		doc := "apiVersion: rutter.run/v1\nkind: Workload\nmetadata: {name: web}\nspec: {containers: [{image: nginx, ports: [{name: web, containerPort: 80}], lifecycle: {preStop: " + hook + "}}]}"
+		var w spec.Workload
+		if err := spec.DecodeStrict([]byte(doc), &w); err != nil {
+			return err
+		}
+		w.Default()
+		return w.Validate()
+	}
+	for _, good := range []string{"{sleep: {seconds: 5}}", "{exec: {command: [bye]}}", "{httpGet: {port: web, path: /bye}}", "{httpGet: {port: 80}}"} {
+		require.NoError(t, parse(good), good)
+	}
+	for bad, want := range map[string]string{
+		"{}": "lifecycle.preStop: \"0\": want exactly one of exec, httpGet and sleep", "{sleep: {seconds: 0}}": "lifecycle.preStop.sleep.seconds: \"0\": want 1 to 3600",
+		"{sleep: {seconds: 1}, exec: {command: [a]}}": "exactly one of", "{exec: {command: []}}": "lifecycle.preStop.exec.command: want a program",
+		"{httpGet: {port: admin}}": "lifecycle.preStop.httpGet.port", "{tcpSocket: {port: 80}}": "no such field",
+	} {
+		require.ErrorContains(t, parse(bad), want, bad)
+	}
+}
