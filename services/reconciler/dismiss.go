@@ -62,6 +62,9 @@ func (p *pass) why(i *projections.Instance) (instance.Cause, string) {
 }
 
 func (p *pass) stop(i *projections.Instance, mark projections.Mark, cause instance.Cause, message string) {
+	if s := p.active[i.Slot]; s != nil {
+		s.touched = true
+	}
 	p.say(mark, events.InstanceSubject(i.Key), kindStopRequested, instance.StopRequestedV1{
 		Cause: cause, Message: message, Grace: i.Spec.GracePeriod,
 	})

@@ -14,7 +14,7 @@ const movedAtOnce = 10
 // and the workload can do without it for a while, and where the drain's deadline has passed.
 func (p *pass) evict(s *slot) {
 	i := s.holder()
-	if !living(i) || !i.Placed() {
+	if !living(i) || !i.Placed() || s.touched {
 		return
 	}
 	n, ok := p.view.Node(i.Node)

@@ -117,6 +117,7 @@ func (p *pass) requestBeside(s *slot, old *projections.Instance, cause instance.
 // ask says that the next attempt at a slot is wished for.
 func (p *pass) ask(s *slot, mark projections.Mark, data instance.RequestedV1) {
 	w := p.workload
+	s.touched = true
 	data.Slot, data.Attempt = s.number, 1
 	if j := w.Document.Spec.Job; j != nil && j.Indexed {
 		data.Spec = indexed(data.Spec, s.number)

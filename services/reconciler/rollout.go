@@ -117,7 +117,7 @@ func (p *pass) rollOut() {
 	for _, unready := range []bool{true, false} {
 		for _, s := range p.slots {
 			i := s.holder()
-			if !living(i) || i.Revision == p.workload.Revision || s.pair() || (i.Phase != spec.PhaseReady) != unready {
+			if !living(i) || i.Revision == p.workload.Revision || s.pair() || s.touched || (i.Phase != spec.PhaseReady) != unready {
 				continue
 			}
 			if !p.advance(s, i) {

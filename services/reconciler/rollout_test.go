@@ -9,6 +9,7 @@ import (
 
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/instance"
+	"github.com/rutter-run/rutter/events/node"
 	"github.com/rutter-run/rutter/events/report"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/unplaced"
@@ -315,6 +316,32 @@ func TestWhatFitsNowhereBesidesGoesBackInTime(t *testing.T) {
 		t.Errorf("planned\n%s", lines(all))
 	}
 	if got := s.revisions(); !slices.Equal(got, []int{1, 1}) {
+		t.Errorf("revisions %v", got)
+	}
+}
+
+func TestASlotThatIsDrainedAndRolledOutAtOnceIsTouchedOnce(t *testing.T) {
+	surge := strategy(spec.Strategy{MaxSurge: "1"})
+	s := running(t, 2, surge)
+	before := len(s.Events)
+	s.Say(events.NodeSubject("n1"), node.DrainingV1{})
+	s.apply(2, projectionstest.Tag("v2"), surge)
+	requested := map[events.Subject]int{}
+	for _, e := range s.Events[before:] {
+		if _, ok := e.Data.(instance.RequestedV1); ok {
+			requested[e.Subject]++
+		}
+	}
+	if len(requested) == 0 {
+		t.Error("nothing was requested")
+	}
+	for subject, n := range requested {
+		if n > 1 {
+			t.Errorf("%s was requested %d times", subject.Name(), n)
+		}
+	}
+	s.settle(t)
+	if got := s.revisions(); !slices.Equal(got, []int{2, 2}) {
 		t.Errorf("revisions %v", got)
 	}
 }

@@ -14,6 +14,7 @@ type slot struct {
 	number  int
 	newest  *projections.Instance // nil: it was never filled, or so long ago that nobody remembers
 	serving *projections.Instance // an older one that goes on until newest is ready to take its place; nil: there is none
+	touched bool                  // this pass has said something about it: what comes next is for the next pass, which sees that
 }
 
 // holder is the instance that the slot counts on now.
