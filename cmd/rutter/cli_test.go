@@ -183,7 +183,7 @@ func TestErrorsNameWhatAndTheRemedy(t *testing.T) {
 		{"frobnicate", 2, []string{`there is no command "frobnicate"`}},
 		{"apply", 2, []string{"give -f FILE"}},
 		{"apply -f nowhere.yaml", 1, []string{"nowhere.yaml", "no such file"}},
-		{"delete", 2, []string{"delete what? want workload/<name>"}},
+		{"delete", 2, []string{"delete what? want workload/<name>, node/<name>"}},
 		{"delete web", 2, []string{`there is no kind "web" here`, "workload/web"}},
 		{"delete workload nobody", 1, []string{"workload/nobody: reconciler rejected it: there is no workload nobody"}},
 		{"scale web", 2, []string{"how many? give --replicas N"}},

@@ -35,6 +35,9 @@ func TestNodesAreCordonedTaintedAndLabelled(t *testing.T) {
 		{"stop web-0-1", "instance/web-0-1 unchanged: it is stopping already\n", ""},
 		{"stop web-0-9", "", "there is no instance default/web-0-9"},
 		{"stop workload/web", "", "no kind \"workload\""},
+		{"delete node/n2", "", "node/n2: node-health rejected it: node n2 is not lost: drain it first, or remove it by force"},
+		{"delete workload/web --force", "", "--force is for nodes"},
+		{"delete node/n9 --ignore-not-found", "node/n9 is not there\n", ""},
 	} {
 		got := m.run(strings.Fields(c.line)...)
 		require.Equal(t, c.out, got.out, c.line)
@@ -49,6 +52,8 @@ func TestNodesAreCordonedTaintedAndLabelled(t *testing.T) {
 	require.Equal(t, "node/n2 tainted\n", got.out)
 	require.NotContains(t, m.run("get", "nodes", "-o", "wide").out, "dedicated")
 	require.Contains(t, m.run("history", "node/n1").out, "draining")
+	require.Equal(t, "node/n2 removed\n", m.run("delete", "node/n2", "--force", "--reason", "burnt").out)
+	require.Contains(t, m.run("history", "node/n2").out, "left: burnt")
 }
 
 func TestDrainWaitsUntilTheNodeIsEmpty(t *testing.T) {

@@ -113,5 +113,6 @@ func Register(r *events.Registry) {
 	events.Register[LeftV1](r)
 	events.Register[RegisterV1](r)
 	events.Register[LeaveV1](r)
+	registerRemove(r)
 	registerOperator(r)
 }

@@ -39,6 +39,11 @@ func (a *App) Label(ctx context.Context, by Caller, name string, change api.Labe
 	return a.operate(ctx, by, name, node.LabelV1{Set: change.Set, Remove: change.Remove})
 }
 
+// RemoveNode takes out a node that is lost or drained, or by force any. Its name is free again; what it held is replaced elsewhere.
+func (a *App) RemoveNode(ctx context.Context, by Caller, name string, force bool) (api.Result, error) {
+	return a.operate(ctx, by, name, node.RemoveV1{Force: force, Message: by.Reason})
+}
+
 // operate asks node-health for a change of a node.
 func (a *App) operate(ctx context.Context, by Caller, name string, data events.Payload) (api.Result, error) {
 	if err := spec.ValidateName("node", name).Err(); err != nil {

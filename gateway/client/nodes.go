@@ -29,6 +29,15 @@ func (c *Client) Label(ctx context.Context, name string, change api.LabelChange,
 	return c.ask(ctx, nodePath(name)+"/labels", change, options)
 }
 
+// RemoveNode takes out a node that is lost or drained, or by force any.
+func (c *Client) RemoveNode(ctx context.Context, name string, force bool, options Options) (result api.Result, err error) {
+	request := options.call(http.MethodDelete, nodePath(name))
+	if force {
+		request.query.Set("force", "true")
+	}
+	return result, c.do(ctx, request, &result)
+}
+
 // Stop asks for an instance to stop; another one takes its slot.
 func (c *Client) Stop(ctx context.Context, namespace, name string, options Options) (result api.Result, err error) {
 	return result, c.do(ctx, options.call(http.MethodDelete, instancePath(namespace, name)), &result)

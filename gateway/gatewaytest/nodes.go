@@ -29,6 +29,12 @@ func (r *Rig) decideNode(d events.Delivery) {
 		what = []events.Payload{node.DrainingV1{}}
 	case node.TaintV1:
 		what = []events.Payload{node.TaintedV1{Set: data.Set, Removed: data.Remove}}
+	case node.RemoveV1:
+		if ok && (data.Force || n.Health == projections.Lost) {
+			what = []events.Payload{node.LeftV1{Message: data.Message}}
+		} else {
+			code, message = command.CodeConflict, "node "+subject.Node()+" is not lost: drain it first, or remove it by force"
+		}
 	case node.LabelV1:
 		what = []events.Payload{node.LabelledV1{Set: data.Set, Removed: data.Remove}}
 	}

@@ -23,6 +23,17 @@ func (a *API) cordonNode(w http.ResponseWriter, r *http.Request) {
 	a.result(w, r, result, err)
 }
 
+func (a *API) removeNode(w http.ResponseWriter, r *http.Request) {
+	q := queries{r: r}
+	force := q.flag("force")
+	if err := q.faults.Err(); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	result, err := a.App.RemoveNode(r.Context(), a.caller(r), chi.URLParam(r, "name"), force)
+	a.result(w, r, result, err)
+}
+
 func (a *API) drainNode(w http.ResponseWriter, r *http.Request) {
 	var body api.Drain
 	if err := a.strictly(w, r, &body); err != nil {

@@ -98,6 +98,7 @@ func endpoints() []endpoint {
 
 		{"GET", "/v1/nodes", "listNodes", "Nodes", "nodes", listAll{}, ok(api.List[api.Node]{}), false},
 		{"GET", "/v1/nodes/{name}", "getNode", "A node", "nodes", getNode{}, ok(api.Node{}), false},
+		{"DELETE", "/v1/nodes/{name}", "removeNode", "Take out a node that is lost or drained, or by force any", "nodes", removeNode{}, changed, false},
 		{"POST", "/v1/nodes/{name}/cordon", "cordonNode", "Keep new instances off a node, or let them on it again and end its drain", "nodes", cordonNode{}, changed, false},
 		{"POST", "/v1/nodes/{name}/drain", "drainNode", "Empty a node: what runs there is replaced elsewhere, then stopped", "nodes", drainNode{}, changed, false},
 		{"POST", "/v1/nodes/{name}/taints", "taintNode", "Set taints on a node and take others off", "nodes", taintNode{}, changed, false},

@@ -124,6 +124,11 @@ type (
 		named
 		keyed
 	}
+	removeNode struct {
+		named
+		keyed
+		Force bool `query:"force" description:"also where it is neither lost nor drained; what it holds may still run there"`
+	}
 	cordonNode struct {
 		named
 		keyed

@@ -72,6 +72,7 @@ func (a *API) routes() chi.Router {
 		r.Post("/v1/restore", a.postRestore)
 		r.Post("/v1/operations/{id}/undo", a.postUndo)
 		r.Delete("/v1/namespaces/{namespace}/instances/{name}", a.stopInstance)
+		r.Delete("/v1/nodes/{name}", a.removeNode)
 		r.Post("/v1/nodes/{name}/cordon", a.cordonNode)
 		r.Post("/v1/nodes/{name}/drain", a.drainNode)
 		r.Post("/v1/nodes/{name}/taints", a.taintNode)

@@ -45,13 +45,21 @@ func Decide(view *projections.Cluster, c events.Command, now time.Time) decider.
 			return decider.Accept()
 		}
 		return decider.Reject(command.CodeNotFound, "there is no node %s", name)
+	case node.RemoveV1:
+		switch {
+		case known:
+			return remove(old, data, say)
+		case old != nil:
+			return decider.Accept()
+		}
+		return decider.Reject(command.CodeNotFound, "there is no node %s", name)
 	case node.CordonV1, node.UncordonV1, node.DrainV1, node.TaintV1, node.LabelV1:
 		if !known {
 			return decider.Reject(command.CodeNotFound, "there is no node %s", name)
 		}
 		return operate(old, c, now)
 	default:
-		return decider.Reject(command.CodeInvalid, "node-health does not handle %s; want register, leave, cordon, uncordon, drain, taint or label of a node", c.Type)
+		return decider.Reject(command.CodeInvalid, "node-health does not handle %s; want register, leave, remove, cordon, uncordon, drain, taint or label of a node", c.Type)
 	}
 }
 
