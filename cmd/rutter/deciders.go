@@ -102,14 +102,14 @@ func unlessCanceled(err error) error {
 func buildReconciler(d deciderParts) (decider, error) {
 	return reconciler.New(reconciler.Config{
 		Log: d.client.Log(), Commands: d.client.Commands(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder,
-		Logger: d.log, Metrics: d.metrics, Snapshots: d.client.Snapshots(), Keep: d.keep,
+		Logger: d.log, Metrics: d.metrics, Snapshots: d.client.Snapshots(), Keep: d.keep, Fingerprints: d.client.Fingerprints(),
 	})
 }
 
 func buildScheduler(d deciderParts) (decider, error) {
 	return scheduler.New(scheduler.Config{
 		Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder, Logger: d.log, Metrics: d.metrics,
-		Snapshots: d.client.Snapshots(),
+		Snapshots: d.client.Snapshots(), Fingerprints: d.client.Fingerprints(),
 	})
 }
 
@@ -118,7 +118,7 @@ func buildNodeHealth(timing nodehealth.Timing) func(deciderParts) (decider, erro
 		return nodehealth.New(nodehealth.Config{
 			Log: d.client.Log(), Commands: d.client.Commands(), Heartbeats: d.client.Heartbeats(), Leases: d.client.Leases(),
 			LeaderLease: d.lease, Holder: d.holder, Timing: timing, Logger: d.log, Metrics: d.metrics,
-			Snapshots: d.client.Snapshots(),
+			Snapshots: d.client.Snapshots(), Fingerprints: d.client.Fingerprints(),
 		})
 	}
 }

@@ -23,6 +23,8 @@ import (
 	"github.com/rutter-run/rutter/internal/boot"
 	"github.com/rutter-run/rutter/internal/loopback"
 	"github.com/rutter-run/rutter/internal/rpc"
+	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/fingerprint"
 	"github.com/rutter-run/rutter/projections/follow"
 	"github.com/rutter-run/rutter/projections/past"
 	"github.com/rutter-run/rutter/projections/snapshot"
@@ -89,6 +91,7 @@ type gatewayParts struct {
 // gateway is a gateway that can be run.
 type gateway struct {
 	follower *follow.Follower
+	teller   *fingerprint.Teller // nil: tells nobody what it has folded
 	app      *app.App
 	api      *httpapi.API
 	listener net.Listener
@@ -98,13 +101,20 @@ type gateway struct {
 
 func (f *gatewayFlags) build(g gatewayParts) (*gateway, error) {
 	source := snapshot.Source{Log: g.client.Log(), Snapshots: g.client.Snapshots(), Logger: g.log}
-	follower := follow.New(g.client.Log(), follow.From(source.Newest))
+	var follower *follow.Follower
+	teller := fingerprint.NewTeller(g.client.Fingerprints(), events.ServiceGateway, hostName(), func() *projections.Cluster { return follower.View() })
+	follower = follow.New(g.client.Log(), follow.From(source.Newest), follow.Checkpoints(fingerprint.Period, teller.Mark))
 	a := app.New(app.Config{
 		Commands: g.client.Commands(), Log: g.client.Log(), View: follower,
 		Records: g.client.Log(), Vault: g.client.Vault(), Past: past.New(g.client.Log(), past.Snapshots(source), past.Live(follower.View)),
 		Images: images.NewResolver(), Agents: rpc.NewCaller(g.nc),
 	})
-	return f.serving(a, follower, cmp.Or(f.tokens, filepath.Join(g.keys, tokensFile)), httpapi.Config{Log: g.log})
+	door, err := f.serving(a, follower, cmp.Or(f.tokens, filepath.Join(g.keys, tokensFile)), httpapi.Config{Log: g.log})
+	if err != nil {
+		return nil, err
+	}
+	door.teller = teller
+	return door, nil
 }
 
 // serving puts the HTTP API before use cases.
@@ -133,6 +143,9 @@ func (g *gateway) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return boot.Keep(ctx, g.log, "follow the log", g.follower.Run) })
 	group.Go(func() error { return boot.Keep(ctx, g.log, "index the log", g.app.Run) })
+	if g.teller != nil {
+		group.Go(func() error { return boot.Keep(ctx, g.log, "tell fingerprints", g.teller.Run) })
+	}
 	group.Go(func() error { return g.api.Serve(ctx, g.listener, g.tls) })
 	return unlessCanceled(group.Wait())
 }

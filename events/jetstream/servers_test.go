@@ -109,6 +109,8 @@ func (s *servers) fixture() logtest.Fixture {
 		Heartbeats: func(t *testing.T) events.Heartbeats { return s.client(t).Heartbeats() },
 		Vault:      func(t *testing.T) events.Vault { return s.client(t).Vault() },
 		Snapshots:  func(t *testing.T) events.Snapshots { return s.client(t).Snapshots() },
+
+		Fingerprints: func(t *testing.T) events.Fingerprints { return s.client(t).Fingerprints() },
 	}
 }
 

@@ -18,7 +18,9 @@ type Fixture struct {
 	Heartbeats func(t *testing.T) events.Heartbeats
 	Vault      func(t *testing.T) events.Vault
 	Snapshots  func(t *testing.T) events.Snapshots
-	Node       string // whose log it is: it takes reports of this node and nothing else; empty: it takes everything
+	// Fingerprints reach all who hear.
+	Fingerprints func(t *testing.T) events.Fingerprints
+	Node         string // whose log it is: it takes reports of this node and nothing else; empty: it takes everything
 }
 
 type suite struct {
@@ -31,7 +33,7 @@ func Run(t *testing.T, f Fixture) {
 	f.run(t, suite{"Append", appendCases}, suite{"Race", raceCases}, suite{"Follow", followCases}, suite{"Read", readCases}, suite{"Select", selectCases},
 		suite{"Extent", extentCases}, suite{"Subscribe", subscribeCases}, suite{"Commands", commandCases}, suite{"Leases", leaseCases},
 		suite{"Heartbeats", heartbeatCases}, suite{"Records", recordCases}, suite{"Vault", vaultCases},
-		suite{"Snapshots", snapshotCases})
+		suite{"Snapshots", snapshotCases}, suite{"Fingerprints", fingerprintCases})
 }
 
 // RunNode holds the log as a node has it to what the interface says of appending and of reading one subject.

@@ -16,6 +16,7 @@ func TestConformance(t *testing.T) {
 	commands := memlog.NewCommands(registry, memlog.Faults{})
 	leases := memlog.NewLeases(100*time.Millisecond, memlog.Faults{})
 	vault := memlog.NewVault()
+	fingerprints := memlog.NewFingerprints()
 	snapshots := memlog.NewSnapshots()
 	beats := memlog.NewHeartbeats(memlog.Faults{})
 	logtest.Run(t, logtest.Fixture{
@@ -25,5 +26,7 @@ func TestConformance(t *testing.T) {
 		Heartbeats: func(*testing.T) events.Heartbeats { return beats },
 		Vault:      func(*testing.T) events.Vault { return vault },
 		Snapshots:  func(*testing.T) events.Snapshots { return snapshots },
+
+		Fingerprints: func(*testing.T) events.Fingerprints { return fingerprints },
 	})
 }

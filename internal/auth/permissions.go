@@ -53,7 +53,7 @@ var services = map[string]func() Permissions{
 	UserNodeHealth: func() Permissions {
 		return decider(UserNodeHealth, "evt.node.>").and(consumer(UserNodeHealth)).and(pulse()).
 			// Its own pulse goes out as a node's does, so that hearing it proves that it can hear nodes.
-			and(Permissions{Publish: []string{"hb.*", natsconn.InboxPrefix(userJoin) + ".>"}, Subscribe: []string{joinSubject("*")}})
+			and(Permissions{Publish: []string{"hb.*", natsconn.InboxPrefix(userJoin) + ".>"}, Subscribe: []string{joinSubject("*"), "state.*"}})
 	},
 	UserDoor: func() Permissions {
 		return reader(UserDoor).and(Permissions{
@@ -98,6 +98,7 @@ func keeper() Permissions {
 func reader(user string) Permissions {
 	return Permissions{
 		Publish: []string{
+			"state." + user, // what it has folded, for node-health to compare
 			"$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.>", "$JS.API.DIRECT.GET.EVENTS.>", "$JS.FC.EVENTS.>",
 			"$JS.API.STREAM.INFO.OBJ_SNAPSHOTS", "$JS.API.STREAM.MSG.GET.OBJ_SNAPSHOTS",
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/projections"
+	"github.com/rutter-run/rutter/projections/fingerprint"
 	"github.com/rutter-run/rutter/projections/follow"
 	"github.com/rutter-run/rutter/projections/snapshot"
 	"github.com/sirupsen/logrus"
@@ -33,6 +34,8 @@ type Config struct {
 	Snapshots events.Snapshots
 	// Keep lets this process write snapshots while it leads; nil: somebody else does.
 	Keep *snapshot.Schedule
+	// Fingerprints carry to other processes what this one's fold comes to; nil: it is not told.
+	Fingerprints events.Fingerprints
 	// Elected is called whenever this process begins to decide; may be nil.
 	Elected func()
 	// Failed is called when a batch could not be appended for another reason than a conflict; may be nil.
@@ -45,6 +48,7 @@ type Loop struct {
 	decide   func(Turn) Plan
 	follower *follow.Follower
 	source   snapshot.Source
+	teller   *fingerprint.Teller // nil: tells nobody
 	meters   *meters
 	wake     chan struct{}
 	leading  atomic.Bool
@@ -65,9 +69,16 @@ func NewLoop(config Config, decide func(Turn) Plan) (*Loop, error) {
 		return nil, err
 	}
 	source := snapshot.Source{Log: config.Log, Snapshots: config.Snapshots, Logger: config.Logger}
-	return &Loop{
-		config: config, decide: decide, meters: m, wake: make(chan struct{}, 1), follower: follow.New(config.Log, follow.From(source.Newest)), source: source,
-	}, nil
+	l := &Loop{
+		config: config, decide: decide, meters: m, wake: make(chan struct{}, 1), source: source,
+	}
+	options := []follow.Option{follow.From(source.Newest)}
+	if config.Fingerprints != nil {
+		l.teller = fingerprint.NewTeller(config.Fingerprints, config.Service, config.Holder, func() *projections.Cluster { return l.View() })
+		options = append(options, follow.Checkpoints(fingerprint.Period, l.teller.Mark))
+	}
+	l.follower = follow.New(config.Log, options...)
+	return l, nil
 }
 
 // Run follows the log until ctx is done, and decides while the service's lease is held. It gives up before only with
@@ -86,6 +97,9 @@ func (l *Loop) Run(ctx context.Context) error {
 		})
 	})
 	defer following.Wait()
+	if l.teller != nil {
+		following.Go(func() { l.Forever(ctx, "tell fingerprints", l.teller.Run) })
+	}
 	err := l.run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, events.ErrOtherLog) {
 		return cause

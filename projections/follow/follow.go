@@ -20,6 +20,10 @@ type Follower struct {
 	// state belongs to Run. It outlives a run that failed, so that the view never goes back.
 	state *projections.State
 
+	period time.Duration
+	mark   func(*projections.Cluster) // nil: no checkpoints
+	newest time.Time                  // when the log stored the newest event
+
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next view
 	live    bool          // has caught up once
@@ -31,6 +35,12 @@ type Option func(*Follower)
 // From lets the follower begin with the state that start gives when it is first run, such as that of the newest snapshot.
 func From(start func(context.Context) *projections.Cluster) Option {
 	return func(f *Follower) { f.start = start }
+}
+
+// Checkpoints calls mark, once the follower is live, with the state right before the first event of each period of the log's own clock: all
+// followers of a log have the same state there. mark must not wait.
+func Checkpoints(period time.Duration, mark func(*projections.Cluster)) Option {
+	return func(f *Follower) { f.period, f.mark = period, mark }
 }
 
 // New makes a follower, from the first event on where not told otherwise; Run sets it going.
@@ -68,6 +78,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 	unseen := 0
 	return f.log.Follow(ctx, state.Sequence()+1, func(e events.Event, pending uint64) error {
+		f.checkpoint(e)
 		state.Apply(e)
 		if unseen++; pending == 0 || unseen >= maxUnseen {
 			unseen = 0
@@ -75,6 +86,18 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// checkpoint marks the state where an event is the first of its period.
+func (f *Follower) checkpoint(e events.Event) {
+	if f.mark == nil {
+		return
+	}
+	before := f.newest
+	f.newest = e.Recorded
+	if !before.IsZero() && e.Recorded.Truncate(f.period).After(before.Truncate(f.period)) && f.Live() {
+		f.mark(f.state.View())
+	}
 }
 
 // lastPatience is how long the log may take to say where it ends; one that has no leader yet does not answer at all.

@@ -13,15 +13,16 @@ import (
 
 // Config is what the scheduler needs of the world.
 type Config struct {
-	Log         events.Log
-	Leases      events.Leases // not used without LeaderLease
-	LeaderLease bool          // decide only while holding the service's lease
-	Holder      string        // who this process is, for the lease
-	Logger      *logrus.Entry
-	Metrics     prometheus.Registerer // nil: not registered
-	FullPass    time.Duration         // plan at least this often; 30 s where zero
-	Snapshots   events.Snapshots      // what to start from; nil: the whole log
-	Policy      *placement.Policy     // nil: the default
+	Log          events.Log
+	Leases       events.Leases // not used without LeaderLease
+	LeaderLease  bool          // decide only while holding the service's lease
+	Holder       string        // who this process is, for the lease
+	Logger       *logrus.Entry
+	Metrics      prometheus.Registerer // nil: not registered
+	FullPass     time.Duration         // plan at least this often; 30 s where zero
+	Snapshots    events.Snapshots      // what to start from; nil: the whole log
+	Fingerprints events.Fingerprints   // what processes tell each other of their folds; nil: nothing
+	Policy       *placement.Policy     // nil: the default
 }
 
 // Service is a running scheduler: it follows the log, and leads or stands by.
@@ -31,7 +32,7 @@ type Service struct{ *decider.Loop }
 func New(config Config) (*Service, error) {
 	c := decider.Config{
 		Service: events.ServiceScheduler, Holder: config.Holder, Log: config.Log, Logger: config.Logger,
-		Metrics: config.Metrics, FullPass: config.FullPass, Snapshots: config.Snapshots,
+		Metrics: config.Metrics, FullPass: config.FullPass, Snapshots: config.Snapshots, Fingerprints: config.Fingerprints,
 	}
 	if config.LeaderLease {
 		c.Leases = config.Leases
