@@ -287,9 +287,11 @@ func TestTheHolderOfTheLeaseSigns(t *testing.T) {
 	stop()
 	s.say(2)
 	s.signed(5)
-	holder, err := leases.Holder(t.Context(), events.ServiceAuditor)
-	require.NoError(t, err)
-	require.Equal(t, "b", holder)
+	// On a slow machine the lease may run out for a moment.
+	logtest.Eventually(t, "the second to hold the lease", func() bool {
+		holder, err := leases.Holder(t.Context(), events.ServiceAuditor)
+		return err == nil && holder == "b"
+	})
 }
 
 func TestKeysThatDoNotBelongTogetherAreRefused(t *testing.T) {
