@@ -8,12 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rutter-run/rutter/events/jetstream"
-	"github.com/rutter-run/rutter/events/logtest"
 	"github.com/rutter-run/rutter/internal/auth"
 	"github.com/rutter-run/rutter/internal/natsserver"
 	"github.com/rutter-run/rutter/projections/follow"
@@ -27,6 +27,15 @@ func exported(t *testing.T) (m *terminal, file, key string) {
 	got := m.run("export", file, "--key", key)
 	require.Zero(t, got.code, got.err)
 	return m, file, key
+}
+
+// patience ends a test that waits in vain, also on a machine that has much else to do.
+const patience = 4 * time.Minute
+
+func patient(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // shared is what a command says while it runs.
@@ -67,7 +76,7 @@ func TestAnExportIsStudiedElsewhere(t *testing.T) {
 		require.NoError(t, <-done)
 	}()
 	where := regexp.MustCompile(`RUTTER_CLIENT_CONFIG=([^\s"]+)`)
-	logtest.Eventually(t, "the gateway", func() bool { return where.MatchString(said.String()) })
+	require.Eventually(t, func() bool { return where.MatchString(said.String()) }, patience, 20*time.Millisecond)
 	m.config = where.FindStringSubmatch(said.String())[1]
 
 	require.Contains(t, m.run("get", "workloads").out, "web")
@@ -126,20 +135,20 @@ func TestAnExportBecomesTheLogOfANewCluster(t *testing.T) {
 	server, err := startServer(&natsserver.Config{Dir: filepath.Join(dir, "nats"), Name: "up", Port: natsserver.RandomPort, Log: log}, filepath.Join(dir, "keys"))
 	require.NoError(t, err)
 	defer server.Stop()
-	require.NoError(t, setUpStreams(logtest.Context(t), server.URL(), filepath.Join(dir, "keys"), nil, jetstream.StreamOptions{}, logrus.NewEntry(log)))
+	require.NoError(t, setUpStreams(patient(t), server.URL(), filepath.Join(dir, "keys"), nil, jetstream.StreamOptions{}, logrus.NewEntry(log)))
 	got = importNow(file, "--nats-url", server.URL(), "--keys", filepath.Join(dir, "keys"))
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.err, "only an empty one can be filled")
 
 	flags := natsFlags{urls: []string{server.URL()}, keys: filepath.Join(dir, "keys")}
-	nc, client, err := flags.connect(logtest.Context(t), &process{log: logrus.NewEntry(log)}, auth.UserScheduler)
+	nc, client, err := flags.connect(patient(t), &process{log: logrus.NewEntry(log)}, auth.UserScheduler)
 	require.NoError(t, err)
 	defer nc.Close()
 	follower := follow.New(client.Log())
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go func() { _ = follower.Run(ctx) }()
-	view, err := follower.WaitFor(logtest.Context(t), m.View.View().Sequence())
+	view, err := follower.WaitFor(patient(t), m.View.View().Sequence())
 	require.NoError(t, err)
 	require.Equal(t, m.View.View().Hash(), view.Hash())
 }
