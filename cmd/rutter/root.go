@@ -79,6 +79,9 @@ what you see now is folded from it, and so is every moment of the past.
 	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newStatsCommand(c), newVersionCommand(c))
 	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newDiffCommand(c),
 		newQueryCommand(c), newBisectCommand(c), newReplayCommand(c), newExportCommand(c), newAuditCommand(c))
+	simulate := newSimulateCommand(c)
+	simulate.GroupID = groupLook
+	root.AddCommand(simulate)
 	completions := map[string]cobra.CompletionFunc{
 		"get": c.complete(workloads, instances, nodes, operations), "describe": c.complete(workloads, instances, nodes),
 		"history": c.complete(workloads, instances, nodes), "why": c.complete(workloads, instances, nodes),

@@ -39,7 +39,10 @@ func (r rank) better(o rank) bool {
 // rank scores a node. Between nodes that score the same a hash decides, of the task, the node and how often the node was chosen: so a replay
 // decides the same, and equal nodes share the load.
 func (p *Pool) rank(n *Node, t *Task, draw uint64) rank {
-	r := rank{node: n, tie: mix(t.seed ^ n.hash ^ n.taken*0x9e3779b97f4a7c15 ^ draw)}
+	r := rank{node: n}
+	if t.Profile.Ties != TiesByName {
+		r.tie = mix(t.seed ^ n.hash ^ n.taken*0x9e3779b97f4a7c15 ^ draw)
+	}
 	for _, w := range t.scores {
 		r.total += w.Weight * w.score(p, n, t)
 	}

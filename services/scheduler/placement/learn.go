@@ -12,10 +12,10 @@ import (
 
 // learn finds out of the view what some scores need to know and others need not pay for, once a pool.
 func (p *Pool) learn(f *Profile) {
-	if f.uses("gpu-fragmentation") && !p.learned.typical {
+	if (f.uses("gpu-fragmentation") || f.uses("gpu-descent")) && !p.learned.typical {
 		p.learned.typical = true
-		if p.typical == nil {
-			p.SetTypical(Frequent(p.asked(), mostTypical))
+		if p.measures[byCount].tasks == nil {
+			p.SetTypical(p.asked())
 		}
 	}
 	if (f.uses("gpu-clustering") && !p.learned.kinds) || (f.uses("image-locality") && !p.learned.images) {
@@ -59,9 +59,6 @@ func asksOf(s *spec.InstanceSpec) (asks []Ask) {
 	return asks
 }
 
-// mostTypical is the share of all tasks, in hundredths, that the typical ones make up.
-const mostTypical = 95
-
 // asked counts what the instances that are wished for ask.
 func (p *Pool) asked() []Typical {
 	type shape struct {
@@ -97,8 +94,8 @@ func NewAsk(s *spec.InstanceSpec) *Task {
 	return t
 }
 
-// Frequent are the most frequent of the tasks, as many as make up so many hundredths of all. Tasks that ask the same are one.
-func Frequent(all []Typical, hundredths int) []Typical {
+// frequent are the most frequent of the tasks, as many as make up so many hundredths of all. Tasks that ask the same are one.
+func frequent(all []Typical, hundredths int) []Typical {
 	merged := map[string]Typical{}
 	total := 0
 	for _, one := range all {
@@ -111,16 +108,16 @@ func Frequent(all []Typical, hundredths int) []Typical {
 	for _, key := range keys {
 		total += merged[key].Count
 	}
-	var frequent []Typical
+	var most []Typical
 	covered := 0
 	for _, key := range keys {
 		if covered*100 >= total*hundredths {
 			break
 		}
-		frequent = append(frequent, merged[key])
+		most = append(most, merged[key])
 		covered += merged[key].Count
 	}
-	return frequent
+	return most
 }
 
 func (t *Task) fingerprint() string {

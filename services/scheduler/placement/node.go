@@ -15,14 +15,14 @@ type Node struct {
 
 	index    int
 	hash     uint64
-	taken    uint64          // how many assignments there were, the plan's included
-	ports    map[string]bool // host ports that the plan itself gave away; nil: none
-	kinds    map[string]int  // tasks on it by their kind of GPU use; nil: nobody asked
-	images   map[string]bool // that its instances run; nil: nobody asked
-	shunned  bool            // it has a taint that not every task tolerates, or takes no work
-	typical  []bool          // which of the pool's typical tasks its labels suit
-	breakage int64           // the fragmentation that it has now, see fragmentation; -1: not known
-	leaving  *leaving        // see Clearance
+	taken    uint64           // how many assignments there were, the plan's included
+	ports    map[string]bool  // host ports that the plan itself gave away; nil: none
+	kinds    map[string]int   // tasks on it by their kind of GPU use; nil: nobody asked
+	images   map[string]bool  // that its instances run; nil: nobody asked
+	shunned  bool             // it has a taint that not every task tolerates, or takes no work
+	typical  [measures][]bool // which of the typical tasks its labels suit
+	breakage [measures]int64  // the fragmentation that it has now; -1: not known
+	leaving  *leaving         // see Clearance
 }
 
 // Space is an amount of resources, GPUs by device.

@@ -26,6 +26,7 @@ type Profile struct {
 	Name    string         `json:"name"`
 	Weights map[string]int `json:"scores"`            // what each score counts for, by its name
 	Devices Devices        `json:"devices,omitempty"` // how GPUs are chosen on a node
+	Ties    Ties           `json:"ties,omitempty"`    // which of two nodes that score the same
 
 	Scores  []Weighted   `json:"-"` // Weights in the order of Scorers
 	devices deviceChoice // Devices
@@ -39,6 +40,15 @@ const (
 	DevicesFittest     Devices = "fittest"      // the one that has least left
 	DevicesLeastBroken Devices = "least-broken" // the one on which fragmentation grows least
 	DevicesAny         Devices = "any"          // any, by lot
+)
+
+// Ties says which of two nodes that score the same is chosen.
+type Ties string
+
+// The ways of breaking ties.
+const (
+	TiesByLot  Ties = "lot"  // by a hash of the task and the node: equal nodes share the load
+	TiesByName Ties = "name" // the first by name: equal nodes are filled one after the other
 )
 
 // Sample is how many nodes that fit are looked at, in percent of all; 0: as many as four times the square root of their number, 100 at least.
@@ -103,6 +113,10 @@ const wishes = 10_000_000
 
 // builtIn lists the profiles that every policy has. What a workload prefers counts in each.
 func builtIn() []Profile {
+	byName := func(f Profile) Profile {
+		f.Ties = TiesByName
+		return f
+	}
 	with := func(name string, devices Devices, weights map[string]int) Profile {
 		for _, own := range []string{"node-preferences", "instance-preferences", "topology-preferences", "taint-preferences"} {
 			weights[own] = wishes
@@ -116,11 +130,11 @@ func builtIn() []Profile {
 		with(ProfileBalanced, DevicesFittest, map[string]int{"balanced": 2, "least-allocated": 1}),
 		with(ProfileRandom, DevicesAny, map[string]int{"random": 1}),
 		with(ProfileBestFit, DevicesFittest, map[string]int{"best-fit": 1}),
-		with(ProfileDotProduct, DevicesFittest, map[string]int{"dot-product": 1}),
-		with(ProfileGPUPacking, DevicesFittest, map[string]int{"gpu-packing": 1}),
-		with(ProfileGPUClustering, DevicesFittest, map[string]int{"gpu-clustering": 1}),
-		with(ProfileFGD, DevicesLeastBroken, map[string]int{"gpu-fragmentation": 1}),
-		with(ProfileTightFGD, DevicesLeastBroken, map[string]int{"gpu-fragmentation": 20, "best-fit": 1}),
+		byName(with(ProfileDotProduct, DevicesFittest, map[string]int{"dot-product": 1})),
+		byName(with(ProfileGPUPacking, DevicesFittest, map[string]int{"gpu-packing": 1})),
+		byName(with(ProfileGPUClustering, DevicesFittest, map[string]int{"gpu-clustering": 1})),
+		byName(with(ProfileFGD, DevicesLeastBroken, map[string]int{"gpu-fragmentation": 1})),
+		with(ProfileTightFGD, DevicesLeastBroken, map[string]int{"gpu-fragmentation": 20, "gpu-descent": 20, "best-fit": 1}),
 	}
 }
 
@@ -205,6 +219,9 @@ func (f *Profile) complete() (errs spec.Errors) {
 		}
 	}
 	slices.SortFunc(errs, func(a, b spec.FieldError) int { return strings.Compare(a.Field+a.Value, b.Field+b.Value) })
+	if f.Ties != "" && f.Ties != TiesByLot && f.Ties != TiesByName {
+		add("ties", string(f.Ties), "lot or name")
+	}
 	switch f.Devices {
 	case "", DevicesFittest:
 		f.devices = fittest

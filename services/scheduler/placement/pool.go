@@ -19,9 +19,8 @@ type Pool struct {
 	apart     map[string]*group // of domains that somebody keeps others out of
 	listed    bool              // apart is filled in
 	learned   learned
-	reluctant bool      // some node has a taint PreferNoSchedule
-	typical   []typical // the tasks that fragmentation is measured by, see SetTypical
-	counted   int64     // how many instances they stand for
+	reluctant bool              // some node has a taint PreferNoSchedule
+	measures  [measures]measure // of fragmentation, see SetTypical
 }
 
 // NewPool takes the nodes from a view.
@@ -40,9 +39,10 @@ func NewPool(view *projections.Cluster, policy *Policy) *Pool {
 
 func (p *Pool) add(state *projections.Node) {
 	n := &Node{
-		State: state, index: len(p.Nodes), hash: hashOf(state.Name), taken: state.Generation, breakage: -1,
+		State: state, index: len(p.Nodes), hash: hashOf(state.Name), taken: state.Generation,
 		Size: p.policy.Overcommit.of(state.Capacity), shunned: !state.TakesWork() || len(state.Taints) > 0,
 	}
+	n.forget()
 	n.Free.Resources = n.Size.Sub(state.Allocated)
 	if devices := state.Capacity.GPU.Whole(); devices > 0 {
 		n.Free.Devices = make([]spec.GPUs, devices)
@@ -81,7 +81,7 @@ func (p *Pool) Take(n *Node, t *Task) (shares []projections.DeviceShare) {
 	}
 	t.peers[n.State.Name]++
 	n.taken++
-	n.breakage = -1
+	n.forget()
 	p.changed = append(p.changed, n.index)
 	p.joinGroups(n, t)
 	return shares

@@ -41,6 +41,7 @@ var Scorers = []Scorer{
 	{Name: "gpu-packing", About: "GPUs that are shared already, then nodes that are used already", score: scoreGPUPacking},
 	{Name: "gpu-clustering", About: "nodes that run the same kind of GPU work", score: scoreGPUClustering},
 	{Name: "gpu-fragmentation", About: "the least growth of GPU fragmentation, by the tasks that are typical here", score: scoreFragmentation},
+	{Name: "gpu-descent", About: "the same by all tasks and what they ask of GPUs, however small the difference", score: scoreDescent},
 	{Name: "random", About: "nothing", score: scoreRandom, drawn: true},
 }
 
