@@ -106,11 +106,22 @@ func buildReconciler(d deciderParts) (decider, error) {
 	})
 }
 
-func buildScheduler(d deciderParts) (decider, error) {
-	return scheduler.New(scheduler.Config{
-		Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder, Logger: d.log, Metrics: d.metrics,
-		Snapshots: d.client.Snapshots(), Fingerprints: d.client.Fingerprints(),
-	})
+// buildScheduler makes a scheduler that decides by the policy in a file; by the built-in one where none is named.
+func buildScheduler(file string) func(deciderParts) (decider, error) {
+	return func(d deciderParts) (decider, error) {
+		policy, err := readPolicy(file)
+		if err != nil {
+			return nil, err
+		}
+		return scheduler.New(scheduler.Config{
+			Log: d.client.Log(), Leases: d.client.Leases(), LeaderLease: d.lease, Holder: d.holder, Logger: d.log, Metrics: d.metrics,
+			Snapshots: d.client.Snapshots(), Fingerprints: d.client.Fingerprints(), Policy: policy,
+		})
+	}
+}
+
+func policyFlag(file *string, flags *pflag.FlagSet) {
+	flags.StringVar(file, "scheduling-policy", "", "file (YAML or JSON) with the scheduler's policy; the built-in one where empty")
 }
 
 func buildNodeHealth(timing nodehealth.Timing) func(deciderParts) (decider, error) {
@@ -152,9 +163,13 @@ func newReconcilerCommand() *cobra.Command {
 }
 
 func newSchedulerCommand() *cobra.Command {
-	f := &deciderFlags{}
-	return newServerCommand("scheduler", "Run a scheduler: instances onto nodes", "", f.define, func(ctx context.Context, p *process) error {
-		return f.serve(ctx, p, events.ServiceScheduler, buildScheduler, nil)
+	f, policy := &deciderFlags{}, ""
+	define := func(flags *pflag.FlagSet) {
+		f.define(flags)
+		policyFlag(&policy, flags)
+	}
+	return newServerCommand("scheduler", "Run a scheduler: instances onto nodes", "", define, func(ctx context.Context, p *process) error {
+		return f.serve(ctx, p, events.ServiceScheduler, buildScheduler(policy), nil)
 	})
 }
 

@@ -34,6 +34,7 @@ type upFlags struct {
 	port   int
 	health healthFlags
 	timing nodehealth.Timing
+	policy string // file
 	keep   snapshot.Schedule
 	agent  agentFlags
 	audit  auditorFlags
@@ -49,6 +50,7 @@ func newUpCommand() *cobra.Command {
 		flags.IntVar(&f.port, "nats-port", 4222, "of the embedded NATS server, on loopback")
 		f.health.define(flags, "serve the reconciler's /livez, /readyz, /metrics and /state here")
 		timingFlags(&f.timing, flags)
+		policyFlag(&f.policy, flags)
 		snapshotFlags(&f.keep, flags)
 		f.agent.define(flags)
 		f.audit.define(flags)
@@ -147,7 +149,7 @@ func (u *upParts) deciders(ctx context.Context) error {
 		beside func(context.Context, *nats.Conn, decider) error
 	}{
 		{events.ServiceReconciler, buildReconciler, nil},
-		{events.ServiceScheduler, buildScheduler, nil},
+		{events.ServiceScheduler, buildScheduler(u.flags.policy), nil},
 		{events.ServiceNodeHealth, buildNodeHealth(u.flags.timing), keepDoor(u.keys, open, u.log(events.ServiceNodeHealth))},
 		{events.ServiceAuditor, u.flags.audit.build(func() string { return u.keys }), nil},
 	} {
