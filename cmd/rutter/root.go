@@ -77,7 +77,7 @@ what you see now is folded from it, and so is every moment of the past.
 	group(groupChange, newApplyCommand(c), newRunCommand(c), newScaleCommand(c), newRolloutCommand(c), newRestartCommand(c), newStopCommand(c), newDeleteCommand(c), newRestoreCommand(c),
 		newUndoCommand(c), newCordonCommand(c), newUncordonCommand(c), newDrainCommand(c), newTaintCommand(c), newLabelCommand(c))
 	group(groupLook, newGetCommand(c), newDescribeCommand(c), newNodesCommand(c), newLogsCommand(c), newExecCommand(c), newStatsCommand(c), newVersionCommand(c))
-	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newDiffCommand(c),
+	group(groupPast, newEventsCommand(c), newHistoryCommand(c), newWhyCommand(c), newExplainCommand(c), newDiffCommand(c),
 		newQueryCommand(c), newBisectCommand(c), newReplayCommand(c), newExportCommand(c), newAuditCommand(c))
 	simulate := newSimulateCommand(c)
 	simulate.GroupID = groupLook
