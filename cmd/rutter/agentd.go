@@ -46,7 +46,7 @@ func (f *agentFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.node, "node", nodeName(), "name of the node, unique in the cluster")
 	flags.StringVar(&f.address, "node-address", "", "where other hosts reach the node")
 	flags.StringToStringVar(&f.labels, "node-label", nil, "labels of the node, such as zone=a,disk=ssd")
-	flags.DurationVar(&f.lease, "partition-lease", 30*time.Second, "cut off from the log for longer, instances with onPartition: stop are stopped")
+	flags.DurationVar(&f.lease, "partition-lease", spec.MaxPartitionLease, "cut off from the log for longer, instances with onPartition: stop are stopped; at most "+spec.MaxPartitionLease.String())
 	flags.IntVar(&f.parallel, "parallel-starts", max(4, 2*runtime.NumCPU()), "containers started at once")
 	f.runtime.define(flags)
 }
@@ -79,6 +79,10 @@ func (f *agentFlags) run(ctx context.Context, parts agentParts, r rt.Runtime, st
 	}
 	if err := spec.ValidateLabels("node-label", f.labels).Err(); err != nil {
 		return err
+	}
+	if f.lease <= 0 || f.lease > spec.MaxPartitionLease {
+		return fmt.Errorf("partition-lease: %s: want more than 0s and at most %s, which the reconciler waits for before it asks for a second instance with onPartition: stop",
+			f.lease, spec.MaxPartitionLease)
 	}
 	log := door.Open(parts.nc, f.node, parts.key, catalog.New(), jetstream.Logger(parts.log))
 	agent, err := agentd.New(agentd.Config{

@@ -40,6 +40,10 @@ const (
 	PartitionStop OnPartition = "stop" // stops, so that never two run at once
 )
 
+// MaxPartitionLease is the longest that an agent may be cut off before it stops instances with onPartition: stop. The reconciler counts on it: it
+// asks for no second one before the first must have stopped.
+const MaxPartitionLease = 30 * time.Second
+
 // Workload is the document that a user applies.
 type Workload struct {
 	APIVersion string       `json:"apiVersion"`

@@ -126,9 +126,10 @@ func restoreSteps(then, now *projections.Cluster, chosen func(namespace, name st
 		switch {
 		case y == nil:
 			step.Words = "apply again, " + count(x.Replicas(), "replica", "replicas")
-			step.document = x.Document
+			step.document, step.seen = x.Document, absent()
 		case x == nil && prune:
 			step.Action, step.Words = api.RestoreDelete, "delete: it did not exist then"
+			step.seen = workload.Condition{IfSequence: y.Changed.Sequence}
 		case x == nil:
 			step.Action, step.Words = api.RestoreKeep, "left alone: it did not exist then (prune deletes it)"
 		default:
@@ -136,9 +137,9 @@ func restoreSteps(then, now *projections.Cluster, chosen func(namespace, name st
 			if len(step.Changes) == 0 && !y.Deleting {
 				return
 			}
-			step.Words, step.document, step.revision = changeWords(y, step.Changes), x.Document, y.Revision
+			step.Words, step.document, step.seen = changeWords(y, step.Changes), x.Document, workload.Condition{IfSequence: y.Changed.Sequence}
 			if y.Deleting {
-				step.Words = "apply again once its deletion is over"
+				step.Words, step.seen = "apply again once its deletion is over", absent()
 			}
 		}
 		steps = append(steps, step)
@@ -150,7 +151,13 @@ func restoreSteps(then, now *projections.Cluster, chosen func(namespace, name st
 type restoreStep struct {
 	api.RestoreStep
 	document spec.Workload
-	revision int // that it is at now; 0 where it is not there
+	seen     workload.Condition // what the step was worked out on: what has changed since is not overwritten unseen
+}
+
+// absent is the condition that there is no such workload.
+func absent() workload.Condition {
+	none := 0
+	return workload.Condition{IfRevision: &none}
 }
 
 // lives goes through the workloads that are wished for: those that are being deleted are, for a restore now, still there.
@@ -214,27 +221,18 @@ func (a *App) restore(ctx context.Context, by Caller, then Reading, steps []rest
 // command is what the step asks for.
 func (s restoreStep) command() events.Payload {
 	if s.Action == api.RestoreDelete {
-		return workload.DeleteV1{}
+		return workload.DeleteV1{Condition: s.seen}
 	}
-	revision := s.revision
-	return workload.ApplyV1{Workload: s.document, Condition: workload.Condition{IfRevision: &revision}}
+	return workload.ApplyV1{Workload: s.document, Condition: s.seen}
 }
 
 func (a *App) carryOut(ctx context.Context, by Caller, step restoreStep) (api.Operation, error) {
-	subject := events.WorkloadCommand(step.Namespace, step.Name)
-	if step.Action == api.RestoreDelete {
-		op, _, err := a.decide(ctx, by, subject, workload.DeleteV1{})
-		return op, err
-	}
-	revision := step.revision
-	if w, ok := a.View.View().Workload(step.Namespace, step.Name); ok && w.Deleting && !w.Deleted {
+	if w, ok := a.View.View().Workload(step.Namespace, step.Name); ok && w.Deleting && !w.Deleted && step.Action == api.RestoreApply {
 		if err := a.awaitDeletion(ctx, step.Namespace, step.Name); err != nil {
 			return api.Operation{}, err
 		}
-		revision = 0
 	}
-	// What has changed since the steps were worked out is not overwritten unseen.
-	op, _, err := a.decide(ctx, by, subject, workload.ApplyV1{Workload: step.document, Condition: workload.Condition{IfRevision: &revision}})
+	op, _, err := a.decide(ctx, by, events.WorkloadCommand(step.Namespace, step.Name), step.command())
 	return op, err
 }
 

@@ -93,6 +93,10 @@ func (p *pass) request(s *slot, before *projections.Instance, revision int) {
 		p.hold(s.number, noTime, "revision %d waits for %d instances of the one before to stop", revision, p.outdated)
 		return
 	}
+	if alone := aloneAt(before); p.author.Now.Before(alone) {
+		p.hold(s.number, alone, "%s may still run on %s, which is cut off: it stops there by itself, and no second one starts before", before.Key.Name, before.Node)
+		return
+	}
 	var mark projections.Mark
 	var succeeds bool
 	data.Cause, mark, succeeds = p.succession(before, revision)
@@ -104,6 +108,19 @@ func (p *pass) request(s *slot, before *projections.Instance, revision int) {
 	}
 	p.ask(s, mark, data)
 }
+
+// aloneAt is from when on an instance that was lost with its node cannot run any more, zero where nothing has to be waited for: it may run beside
+// its successor, or it is known to be gone. A node that is cut off stops it by itself once its lease is over, within its grace period. The lease began when
+// the node was last in contact, which is before it was given up as lost.
+func aloneAt(i *projections.Instance) time.Time {
+	if i == nil || i.Spec.OnPartition != spec.PartitionStop || !i.Placed() || i.End != nil || i.Stop == nil || i.Stop.Cause != instance.CauseNodeLost {
+		return noTime
+	}
+	return i.Stop.Mark.Time.Add(spec.MaxPartitionLease + leaseSlack + time.Duration(i.Spec.GracePeriod))
+}
+
+// leaseSlack is how much later than its end an agent may notice that its lease is over: it looks a few times in a lease.
+const leaseSlack = spec.MaxPartitionLease / 3
 
 // requestBeside asks for the successor of an instance that goes on until it is ready.
 func (p *pass) requestBeside(s *slot, old *projections.Instance, cause instance.Cause, mark projections.Mark) {

@@ -238,6 +238,49 @@ func TestALostInstanceIsReplacedAtOnce(t *testing.T) {
 	s.expect("web-0-1 retired")
 }
 
+func TestWhatMustNotRunTwiceIsReplacedOnlyWhenACutOffNodeMustHaveStoppedIt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		after func(s *theatre) // what becomes known meanwhile
+		wait  time.Duration
+	}{
+		{"nothing is heard of it", func(*theatre) {}, 45 * time.Second}, // lease, slack and grace period
+		{"the node is back, and it has not stopped yet", func(s *theatre) { s.Say(events.NodeSubject("n1"), node.ReturnedV1{WasLost: true}) }, untilItStops},
+		{"the node is back and says that it stopped", func(s *theatre) {
+			s.Say(events.NodeSubject("n1"), node.ReturnedV1{WasLost: true})
+			s.stopped(key(0, 1))
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := running(t, 1, func(w *spec.Workload) {
+				w.Spec.OnPartition, w.Spec.GracePeriod = spec.PartitionStop, spec.Duration(5*time.Second)
+			})
+			s.Say(events.NodeSubject("n1"), node.LostV1{})
+			s.expect("web-0-1 stop requested: NodeLost")
+			lost := s.Now
+			c.after(s)
+			requested := func() bool { return strings.Contains(lines(s.plan()), "web-0-2 requested") }
+			if requested() != (c.wait == 0) {
+				t.Fatalf("it is replaced: %v", c.wait != 0)
+			}
+			if c.wait == 0 {
+				return
+			}
+			plan := reconciler.Reconcile(s.View(), s.Now)
+			if c.wait != untilItStops && (plan.WakeAt.Before(lost.Add(c.wait-time.Second)) || plan.WakeAt.After(lost.Add(c.wait))) {
+				t.Fatalf("it wakes at %s, want about %s after the loss", plan.WakeAt, c.wait)
+			}
+			s.Pass(c.wait)
+			if requested() != (c.wait != untilItStops) {
+				t.Errorf("after %s it is replaced: %v", c.wait, c.wait == untilItStops)
+			}
+		})
+	}
+}
+
+// untilItStops is a wait for the node's own word, however long that takes.
+const untilItStops = time.Hour
+
 func TestAnInstanceWhoseNodeReturnsInTimeIsKept(t *testing.T) {
 	s := running(t, 1)
 	s.Say(events.NodeSubject("n1"), node.LostV1{})
