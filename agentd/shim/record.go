@@ -72,7 +72,8 @@ func WriteRecord(path string, v any, durable bool) error {
 	return os.Rename(path+".tmp", path)
 }
 
-// ReadRecord reads a file that WriteRecord wrote; ok is false where there is none.
+// ReadRecord reads a file that WriteRecord wrote; ok is false where there is none or it cannot be read, and true with an error where it
+// was read and is damaged.
 func ReadRecord(path string, v any) (ok bool, err error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -184,6 +184,9 @@ func (n *Network) Add(ctx context.Context, config runtime.SandboxConfig) (runtim
 	if made := n.describe(s); err == nil && !made.Broken {
 		return made, nil
 	}
+	if unread(err) {
+		return runtime.Sandbox{}, fmt.Errorf("sandbox file of %s: %w", config.Instance, err)
+	}
 	if !errors.Is(err, os.ErrNotExist) {
 		// Begun and never finished, torn, or from before the machine was restarted.
 		if err := n.Del(ctx, config.Instance); err != nil {
@@ -228,6 +231,9 @@ func (n *Network) Del(ctx context.Context, instance string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	if unread(err) {
+		return fmt.Errorf("sandbox file of %s: %w", instance, err)
+	}
 	list, attach := n.attachment(s)
 	if err != nil {
 		// A torn file still names its sandbox, and what ports it had stands in CNI's own cache.
@@ -264,6 +270,12 @@ func (n *Network) List() ([]runtime.Sandbox, error) {
 			continue
 		}
 		s, err := n.load(instance)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if unread(err) {
+			return nil, fmt.Errorf("list sandboxes: %w", err)
+		}
 		if err != nil {
 			s = sandbox{Instance: instance}
 		}
@@ -302,6 +314,13 @@ func (n *Network) netns(instance string) string {
 
 func (n *Network) file(instance string) string {
 	return filepath.Join(n.config.Dir, "sandboxes", instance+".json")
+}
+
+// unread tells a file that is there and could not be read, such as for want of file descriptors, from one that is torn: its sandbox may be
+// whole, and another try may go well.
+func unread(err error) bool {
+	var io *os.PathError
+	return errors.As(err, &io) && !errors.Is(err, os.ErrNotExist)
 }
 
 func (n *Network) load(instance string) (sandbox, error) {

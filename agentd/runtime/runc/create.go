@@ -19,37 +19,41 @@ func (r *Runtime) Create(ctx context.Context, config runtime.ContainerConfig) er
 	e := r.entry(config.ID)
 	e.verb.Lock()
 	defer e.verb.Unlock()
-	if err := r.create(ctx, config); err != nil {
+	rec, made, err := r.wanted(ctx, config)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", config.ID, diskFull(err)) // what could not be looked at may run, and stays
+	}
+	if made {
+		return nil
+	}
+	if err = ctx.Err(); err == nil {
+		err = r.prepare(rec)
+	}
+	if err != nil {
 		err = fmt.Errorf("create %s: %w", config.ID, diskFull(err))
 		return errors.Join(err, r.dispose(context.WithoutCancel(ctx), config.ID))
 	}
 	return nil
 }
 
-func (r *Runtime) create(ctx context.Context, config runtime.ContainerConfig) error {
-	dir := r.dir(config.ID)
-	rec, err := r.record(config.ID)
+// wanted is the record of what is to be made; made says that it was made before.
+func (r *Runtime) wanted(ctx context.Context, config runtime.ContainerConfig) (rec *record, made bool, err error) {
+	rec, err = r.record(config.ID)
 	if errors.Is(err, errDamaged) {
 		if err := r.salvage(ctx, config.ID); err != nil {
-			return err
+			return nil, false, err
 		}
 		rec, err = r.record(config.ID)
 	}
 	switch {
 	case err == nil:
-		s, err := shim.Inspect(dir)
-		if err == nil && (s.Phase != shim.Unstarted || s.Alive) {
-			return nil // made before
-		}
+		s, err := shim.Inspect(r.dir(config.ID))
+		return rec, err == nil && (s.Phase != shim.Unstarted || s.Alive), err
 	case errors.Is(err, runtime.ErrNotFound):
-		rec = &record{Config: config}
+		return &record{Config: config}, false, nil
 	default:
-		return err
+		return nil, false, err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return r.prepare(rec)
 }
 
 // prepare makes all that Start needs. What was made by an earlier attempt is used again.

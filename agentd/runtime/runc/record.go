@@ -22,7 +22,8 @@ type record struct {
 	StopSignal string // the specification's, the image's or SIGTERM
 }
 
-// errDamaged says that a container's record cannot be read, such as after a power loss.
+// errDamaged says that a container's record was read and is none, such as after a power loss. A record that could not be read, such as
+// for want of file descriptors, is not damaged: another try may go well, and its container runs meanwhile.
 var errDamaged = errors.New("its record is damaged")
 
 // salvage takes a container away whose record cannot be read: nobody can say what it was to be. The record is set aside for people. The
@@ -98,6 +99,9 @@ func (r *Runtime) record(id string) (*record, error) {
 	if e.record == nil {
 		var rec record
 		ok, err := shim.ReadRecord(path, &rec)
+		if err != nil && !ok {
+			return nil, fmt.Errorf("container %s: %w", id, err)
+		}
 		if err == nil && ok && (rec.Config.ID != id || !fileName(rec.Config.Instance)) {
 			err = errors.New("it is not the record of this container")
 		}

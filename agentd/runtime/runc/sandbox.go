@@ -87,6 +87,8 @@ func (r *Runtime) sandbox(instance string) (sandbox, error) {
 	var s sandbox
 	ok, err := shim.ReadRecord(r.path("sandboxes", instance, sandboxFile), &s)
 	switch {
+	case err != nil && !ok:
+		return s, fmt.Errorf("sandbox %s: %w", instance, err) // not read: nobody knows whether it is whole
 	case err != nil:
 		return s, fmt.Errorf("sandbox %s: %w: %w", instance, runtime.ErrSandboxBroken, err)
 	case !ok:
@@ -133,8 +135,11 @@ func (r *Runtime) ListSandboxes(context.Context) ([]runtime.Sandbox, error) {
 	known := map[string]bool{}
 	for i, s := range all {
 		known[s.Instance] = true
-		if _, err := r.sandbox(s.Instance); err != nil {
+		switch _, err := r.sandbox(s.Instance); {
+		case errors.Is(err, runtime.ErrSandboxBroken):
 			all[i].Broken = true
+		case err != nil:
+			return nil, fmt.Errorf("list sandboxes: %w", err)
 		}
 	}
 	// A crash amid a removal leaves files without a network.
