@@ -2,7 +2,9 @@ package agentd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,4 +223,39 @@ func TestWhatIsMissingIsMadeAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// deaf does not hear the end of containers, nor sees how they are, so many times.
+type deaf struct {
+	runtime.Runtime
+	waits, looks atomic.Int32
+}
+
+func (d *deaf) Wait(ctx context.Context, id string) (runtime.Status, error) {
+	if d.waits.Add(-1) >= 0 {
+		return runtime.Status{}, errors.New("too many open files")
+	}
+	return d.Runtime.Wait(ctx, id)
+}
+
+func (d *deaf) Status(ctx context.Context, id string) (runtime.Status, error) {
+	if d.looks.Add(-1) >= 0 {
+		return runtime.Status{}, errors.New("too many open files")
+	}
+	return d.Runtime.Status(ctx, id)
+}
+
+// TestAnEndIsHeardAfterTroubleWithListening: a runtime that fails for a moment has not removed what runs.
+func TestAnEndIsHeardAfterTroubleWithListening(t *testing.T) {
+	m := newMachine(t)
+	simulated := m.runtime.(*sim.Runtime)
+	d := &deaf{Runtime: simulated}
+	d.waits.Store(2)
+	d.looks.Store(1)
+	m.runtime = d
+	m.start()
+	a := m.assign("web-0-1", "web", spec.RestartAlways)
+	all := m.until(a, report.StartedV1{}, 1)
+	simulated.Kill(all[len(all)-1].(report.StartedV1).ContainerID)
+	m.until(a, report.ExitedV1{}, 1)
 }

@@ -3,6 +3,7 @@ package agentd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -73,7 +74,7 @@ func (w *worker) watch(ctx context.Context, id string) {
 				if !sleep(ctx, time.Second) {
 					return nil
 				}
-				if _, statusErr := w.agent.runtime.Status(ctx, id); statusErr != nil {
+				if _, statusErr := w.agent.runtime.Status(ctx, id); errors.Is(statusErr, runtime.ErrNotFound) {
 					return nil // removed meanwhile
 				}
 				continue
