@@ -71,6 +71,8 @@ type Agent struct {
 	full    chan struct{}       // the disk is, and images may have to go
 	group   *errgroup.Group
 
+	patience time.Duration // for one step of the runtime
+
 	mu      sync.Mutex
 	ledger  *instance.Ledger
 	workers map[string]*worker
@@ -97,7 +99,7 @@ func New(config Config, rt runtime.Runtime, conns Connections, log *logrus.Entry
 		config: config, runtime: rt, conns: conns, store: s, workers: map[string]*worker{},
 		log:    log.WithField("node", config.Node),
 		starts: semaphore.NewWeighted(int64(max(1, config.ParallelStarts))), probes: semaphore.NewWeighted(parallelProbes),
-		full: make(chan struct{}, 1),
+		full: make(chan struct{}, 1), patience: stepPatience,
 	}
 	a.outbox = newOutbox(s, conns.Log, events.NodeSource(config.Node), a.log)
 	a.say(false, "starting")

@@ -1,6 +1,7 @@
 package agentd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ type machine struct {
 	head    uint64 // of the ledger
 	given   uint64 // assignments
 	stop    func()
+
+	lease    time.Duration // an hour where 0
+	patience time.Duration // the agent's own where 0
+	reach    error         // of the cluster
 }
 
 func newMachine(t *testing.T) *machine {
@@ -45,14 +50,15 @@ func (m *machine) start() {
 	logger := logrus.New()
 	logger.SetOutput(m.t.Output())
 	a, err := New(Config{
-		Node: nodeName, Incarnation: fmt.Sprint(time.Now().UnixNano()), DataDir: m.dir, Heartbeat: 10 * time.Millisecond, PartitionLease: time.Hour, ParallelStarts: 2,
+		Node: nodeName, Incarnation: fmt.Sprint(time.Now().UnixNano()), DataDir: m.dir, Heartbeat: 10 * time.Millisecond, PartitionLease: cmp.Or(m.lease, time.Hour), ParallelStarts: 2,
 	}, m.runtime, Connections{
 		Log: m.log, Commands: memlog.NewCommands(catalog.New(), memlog.Faults{}), Heartbeats: memlog.NewHeartbeats(memlog.Faults{}),
-		Reach: func(context.Context) error { return nil },
+		Reach: func(context.Context) error { return m.reach },
 	}, logrus.NewEntry(logger))
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	a.patience = cmp.Or(m.patience, a.patience)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -258,4 +264,56 @@ func TestAnEndIsHeardAfterTroubleWithListening(t *testing.T) {
 	all := m.until(a, report.StartedV1{}, 1)
 	simulated.Kill(all[len(all)-1].(report.StartedV1).ContainerID)
 	m.until(a, report.ExitedV1{}, 1)
+}
+
+// hung never comes to an end with the first sandboxes it is asked for, until it is told not to wait for it.
+type hung struct {
+	runtime.Runtime
+	times atomic.Int32
+}
+
+func (h *hung) CreateSandbox(ctx context.Context, c runtime.SandboxConfig) (runtime.Sandbox, error) {
+	if h.times.Add(-1) >= 0 {
+		<-ctx.Done()
+		return runtime.Sandbox{}, fmt.Errorf("CNI ADD for %s: %w", c.Instance, ctx.Err())
+	}
+	return h.Runtime.CreateSandbox(ctx, c)
+}
+
+// TestAPluginThatHangsHoldsNobody: as many hang as may start at once; all are tried again, and what waited for its turn has it.
+func TestAPluginThatHangsHoldsNobody(t *testing.T) {
+	m := newMachine(t)
+	h := &hung{Runtime: m.runtime}
+	h.times.Store(2)
+	m.runtime, m.patience = h, time.Second
+	m.start()
+	var all []ledger.AssignedV2
+	for i := range 3 {
+		all = append(all, m.assign(fmt.Sprintf("web-%d-1", i), "web", spec.RestartAlways))
+	}
+	delayed := 0
+	for _, a := range all {
+		m.until(a, report.StartedV1{}, 1)
+		types, _ := m.reports(a)
+		delayed += count(types, report.DelayedV1{})
+	}
+	if delayed == 0 {
+		t.Error("none is reported as delayed")
+	}
+}
+
+// TestAPullIsGivenUpOnACutOffNode where the instance is not to run there.
+func TestAPullIsGivenUpOnACutOffNode(t *testing.T) {
+	m := newMachine(t)
+	m.lease, m.reach = time.Second, errors.New("cut off")
+	m.start()
+	m.given++
+	a := ledger.AssignedV2{
+		Instance: events.InstanceKey{Namespace: "default", Workload: "web", Name: "web-0-1"}, Generation: m.given,
+		Spec: spec.InstanceSpec{OnPartition: spec.PartitionStop, Containers: []spec.Container{{
+			Name: "main", Image: spec.ImageRef{Registry: "r.test", Repository: "stalled", Tag: "1"},
+		}}},
+	}
+	m.say(a)
+	m.until(a, report.StoppedV1{}, 1)
 }

@@ -50,6 +50,6 @@ func (a *Agent) setCutOff(cutOff bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, w := range a.workers {
-		w.nudge()
+		w.contact()
 	}
 }

@@ -221,7 +221,10 @@ func (a *Agent) removeOrphans(ctx context.Context) {
 			a.log.WithError(err).WithField("container", c.ID).Warn("orphan not stopped")
 			continue
 		}
-		if err := a.runtime.Remove(ctx, c.ID); err != nil {
+		once, done := context.WithTimeout(ctx, a.patience)
+		err := a.runtime.Remove(once, c.ID)
+		done()
+		if err != nil {
 			a.log.WithError(err).WithField("container", c.ID).Warn("orphan not removed")
 		}
 	}
@@ -235,7 +238,10 @@ func (a *Agent) removeOrphans(ctx context.Context) {
 			continue
 		}
 		a.log.WithField("sandbox", s.Instance).Warn("removing a sandbox without an assignment")
-		if err := a.runtime.RemoveSandbox(ctx, s.Instance); err != nil {
+		once, done := context.WithTimeout(ctx, a.patience)
+		err := a.runtime.RemoveSandbox(once, s.Instance)
+		done()
+		if err != nil {
 			a.log.WithError(err).WithField("sandbox", s.Instance).Warn("orphan not removed")
 		}
 	}

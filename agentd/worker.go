@@ -30,7 +30,7 @@ type worker struct {
 	assignment instance.Assignment
 	runs       map[string]int  // newest run by container, for those who ask from outside
 	halting    map[string]bool // container ids whose pre-stop hook was begun
-	giveUp     func()          // ends what takes long and is for nothing once the instance is revoked; nil: nothing does
+	giveUp     func()          // ends what takes long and is for nothing once the instance is not wished any more; nil: nothing does
 
 	// Only the worker's own goroutine touches what follows.
 	record   store.Record
@@ -91,16 +91,54 @@ func (w *worker) revoke(r instance.Revocation) {
 	w.nudge()
 }
 
-// whileWished is ctx, ended as soon as the instance is revoked.
+// whileWished is ctx, ended as soon as the instance is revoked, or its node cut off for longer than it may run then.
 func (w *worker) whileWished(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.giveUp = cancel
-	if w.assignment.Revoked != nil {
+	if w.assignment.Revoked != nil || w.cutOff() {
 		cancel()
 	}
 	return ctx, cancel
+}
+
+// cutOff reports whether the instance is not to run because its node is cut off. The caller holds the lock.
+func (w *worker) cutOff() bool {
+	return w.agent.cutOff.Load() && w.assignment.Spec.OnPartition == spec.PartitionStop
+}
+
+// contact tells the worker that the node was cut off, or is no more.
+func (w *worker) contact() {
+	w.mu.Lock()
+	if w.giveUp != nil && w.cutOff() {
+		w.giveUp()
+	}
+	w.mu.Unlock()
+	w.nudge()
+}
+
+// stepPatience is how long one step of the runtime may take: a plugin or a container runtime that hangs is tried again, and lets others
+// have their turn meanwhile.
+const stepPatience = 2 * time.Minute
+
+// step is ctx for one step of the runtime.
+func (w *worker) step(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, w.agent.patience)
+}
+
+// removeContainer removes a container with patience for one step.
+func (w *worker) removeContainer(ctx context.Context, id string) error {
+	ctx, done := w.step(ctx)
+	defer done()
+	return w.agent.runtime.Remove(ctx, id)
+}
+
+// removeSandbox removes the instance's sandbox with patience for one step.
+func (w *worker) removeSandbox(ctx context.Context) error {
+	ctx, done := w.step(ctx)
+	defer done()
+	return w.agent.runtime.RemoveSandbox(ctx, sandboxName(w.assignment.Key))
 }
 
 // wish takes the present wish into the state.
@@ -113,7 +151,7 @@ func (w *worker) wish() {
 		w.state.Grace = time.Duration(r.Grace)
 	}
 	// An instance that was stopped for a partition stays stopped.
-	if w.agent.cutOff.Load() && w.assignment.Spec.OnPartition == spec.PartitionStop {
+	if w.cutOff() {
 		w.state.CutOff = true
 	}
 }
@@ -280,7 +318,9 @@ func (w *worker) createSandbox(ctx context.Context) {
 		return
 	}
 	defer w.agent.starts.Release(1)
-	sandbox, err := w.agent.runtime.CreateSandbox(ctx, runtime.SandboxConfig{
+	once, done := w.step(ctx)
+	defer done()
+	sandbox, err := w.agent.runtime.CreateSandbox(once, runtime.SandboxConfig{
 		Instance: sandboxName(w.assignment.Key), Hostname: w.assignment.Key.Name,
 		Ports:  w.ports(),
 		Labels: map[string]string{"namespace": w.assignment.Key.Namespace, "workload": w.assignment.Key.Workload},
@@ -310,7 +350,7 @@ func (w *worker) start(ctx context.Context, action instance.Action) {
 	defer w.agent.starts.Release(1)
 	c := w.container(action.Container)
 	if c.Phase == instance.RunExited {
-		if err := w.agent.runtime.Remove(ctx, containerID(w.assignment.Key, c.Name, c.Run)); err != nil {
+		if err := w.removeContainer(ctx, containerID(w.assignment.Key, c.Name, c.Run)); err != nil {
 			w.hindered(ctx, "RemoveBackOff", fmt.Errorf("remove run %d of %s: %w", c.Run, c.Name, err))
 			return
 		}
@@ -321,7 +361,7 @@ func (w *worker) start(ctx context.Context, action instance.Action) {
 	if err != nil {
 		if ctx.Err() == nil {
 			// What was made of it goes, so that the next try begins afresh.
-			if removeErr := w.agent.runtime.Remove(ctx, id); removeErr != nil && !errors.Is(removeErr, runtime.ErrNotFound) {
+			if removeErr := w.removeContainer(ctx, id); removeErr != nil && !errors.Is(removeErr, runtime.ErrNotFound) {
 				err = errors.Join(err, removeErr)
 			}
 		}
@@ -334,7 +374,9 @@ func (w *worker) start(ctx context.Context, action instance.Action) {
 
 func (w *worker) launch(ctx context.Context, id string, container spec.Container) (runtime.Status, error) {
 	key := w.assignment.Key
-	err := w.agent.runtime.Create(ctx, runtime.ContainerConfig{
+	once, done := w.step(ctx)
+	defer done()
+	err := w.agent.runtime.Create(once, runtime.ContainerConfig{
 		ID: id, Instance: sandboxName(key), Spec: container, Image: w.images[container.Image.String()],
 		Env: []spec.EnvVar{
 			{Name: "RUTTER_NAMESPACE", Value: key.Namespace}, {Name: "RUTTER_WORKLOAD", Value: key.Workload},
@@ -347,7 +389,9 @@ func (w *worker) launch(ctx context.Context, id string, container spec.Container
 	if err != nil {
 		return runtime.Status{}, err
 	}
-	return w.agent.runtime.Start(ctx, id)
+	again, done := w.step(ctx)
+	defer done()
+	return w.agent.runtime.Start(again, id)
 }
 
 func (w *worker) specOf(container string) spec.Container {
@@ -445,13 +489,13 @@ func (w *worker) remove(ctx context.Context) {
 		if c.Phase != instance.RunExited {
 			continue
 		}
-		if err := w.agent.runtime.Remove(ctx, containerID(w.assignment.Key, c.Name, c.Run)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		if err := w.removeContainer(ctx, containerID(w.assignment.Key, c.Name, c.Run)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 			fail("container", err)
 			return
 		}
 		c.Phase = instance.RunRemoved
 	}
-	if err := w.agent.runtime.RemoveSandbox(ctx, sandboxName(w.assignment.Key)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+	if err := w.removeSandbox(ctx); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 		// Perhaps for a container that an agent made and did not live to start.
 		fail("sandbox", errors.Join(err, w.removeStrays(ctx)))
 		return
@@ -464,7 +508,7 @@ func (w *worker) removeStrays(ctx context.Context) error {
 	all, err := w.agent.runtime.List(ctx)
 	for _, s := range all {
 		if s.Instance == sandboxName(w.assignment.Key) && s.State != runtime.StateRunning {
-			err = errors.Join(err, w.agent.runtime.Remove(ctx, s.ID))
+			err = errors.Join(err, w.removeContainer(ctx, s.ID))
 		}
 	}
 	return err

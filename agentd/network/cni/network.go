@@ -67,7 +67,7 @@ func New(config Config) (*Network, error) {
 	if len(config.PluginDirs) == 0 {
 		config.PluginDirs = []string{"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"}
 	}
-	n := &Network{config: config, cni: libcni.NewCNIConfigWithCacheDir(config.PluginDirs, filepath.Join(config.Dir, "cache"), nil)}
+	n := &Network{config: config, cni: libcni.NewCNIConfigWithCacheDir(config.PluginDirs, filepath.Join(config.Dir, "cache"), newPlugins())}
 	var err error
 	if n.plain, err = n.list(false); err != nil {
 		return nil, err
@@ -208,7 +208,9 @@ func (n *Network) Add(ctx context.Context, config runtime.SandboxConfig) (runtim
 	list, attach := n.attachment(s)
 	result, err := n.cni.AddNetworkList(ctx, list, attach)
 	if err != nil {
-		return runtime.Sandbox{}, errors.Join(fmt.Errorf("CNI ADD for %s: %w", config.Instance, err), n.Del(context.WithoutCancel(ctx), config.Instance))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+		defer cancel()
+		return runtime.Sandbox{}, errors.Join(fmt.Errorf("CNI ADD for %s: %w", config.Instance, err), n.Del(ctx, config.Instance))
 	}
 	current, err := types100.NewResultFromResult(result)
 	if err != nil {

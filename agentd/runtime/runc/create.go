@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/rutter-run/rutter/agentd/runtime"
 	"github.com/rutter-run/rutter/agentd/shim"
 )
+
+// cleanUp is how long the taking back of what came to nothing may last. What is left then is found by the next Create or Remove.
+const cleanUp = 10 * time.Second
 
 // Create implements runtime.Containers: root file system, bundle and shim; the OCI runtime is called once, by Start.
 func (r *Runtime) Create(ctx context.Context, config runtime.ContainerConfig) error {
@@ -31,7 +35,9 @@ func (r *Runtime) Create(ctx context.Context, config runtime.ContainerConfig) er
 	}
 	if err != nil {
 		err = fmt.Errorf("create %s: %w", config.ID, diskFull(err))
-		return errors.Join(err, r.dispose(context.WithoutCancel(ctx), config.ID))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+		defer cancel()
+		return errors.Join(err, r.dispose(ctx, config.ID))
 	}
 	return nil
 }
