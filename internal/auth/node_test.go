@@ -234,6 +234,8 @@ func TestANameOutlivesItsKey(t *testing.T) {
 	require.NoError(t, before.Ping(ctx))
 
 	c.Own("n1", "") // it has left
+	_, err = before.Renew(ctx)
+	require.ErrorIs(t, err, events.ErrDenied, "a name that is nobody's is not renewed for ever")
 	require.NoError(t, c.Join("n1", next))
 	require.ErrorIs(t, c.Join("n1", filepath.Join(t.TempDir(), "n1.creds")), events.ErrExists)
 	key, err := auth.NodeKey(next)
@@ -263,6 +265,7 @@ func TestCredentialsRunOutAndAreRenewed(t *testing.T) {
 	require.NoError(t, err)
 
 	n1, nc := c.Knock("n1", file), c.Conn(file)
+	c.Own("n1", key)
 	token, err := n1.Renew(ctx)
 	require.NoError(t, err)
 	claims, err := jwt.DecodeUserClaims(token)

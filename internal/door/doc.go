@@ -8,10 +8,10 @@
 //	read      a page of the history of one of the node's own subjects
 //	last-of   the last event of one
 //	register  the command by which the node joins
-//	renew     new credentials for the node's key
+//	renew     new credentials for the node's key, while the name is its own
 //	ping      whether anybody is there
 //
-// Node-health's processes serve it, leader and standbys alike, and share the requests (a NATS queue group). A node's permissions let
+// Node-health's processes serve it, leader and standbys alike, and share the requests (a NATS queue group). A ping waits for no other request. A node's permissions let
 // it ask in its own name and with its own key alone, so the subject says who asks. The door ([Server]) looks at the rest ([allow]): that the
 // name still belongs to the key, that the answer goes to the node's own inbox, and that what is appended stands under the node's own report
 // subjects, is of a type of the aggregate report, and carries the node's own source, actor and ids.

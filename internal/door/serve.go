@@ -65,7 +65,7 @@ func (s *Server) Run(ctx context.Context, nc *nats.Conn) error {
 	var underWay sync.WaitGroup
 	underWay.Go(func() { s.group.run(running) })
 	var asked sync.WaitGroup
-	sub, err := nc.QueueSubscribe(Subjects, queue, func(msg *nats.Msg) {
+	take := func(msg *nats.Msg) {
 		by, verb, ok := parse(msg.Subject)
 		if !ok {
 			return // not sent here, but steered by somebody's consumer
@@ -74,20 +74,34 @@ func (s *Server) Run(ctx context.Context, nc *nats.Conn) error {
 			s.config.Logger.WithFields(logrus.Fields{"node": by.node, "key": by.key, "reply": msg.Reply}).Warn("a request at the door wants its answer elsewhere than in the node's own inbox")
 			return
 		}
+		if verb == verbPing {
+			s.serve(running, by, verb, msg) // of memory: it takes no slot, so that a log that stalls makes no node believe itself cut off
+			return
+		}
 		s.slots <- struct{}{}
 		asked.Add(1)
 		go func() {
 			defer func() { <-s.slots; asked.Done() }()
 			s.serve(running, by, verb, msg)
 		}()
-	})
-	if err != nil {
-		end()
-		underWay.Wait()
-		return fmt.Errorf("serve the door: %w", err)
+	}
+	// One subscription a verb: what waits for a slot holds up its own kind, and no ping.
+	var subs []*nats.Subscription
+	for _, verb := range Verbs {
+		sub, err := nc.QueueSubscribe(Subject("*", "*", verb), queue, take)
+		if err != nil {
+			end()
+			underWay.Wait()
+			return fmt.Errorf("serve the door: %w", err)
+		}
+		subs = append(subs, sub)
 	}
 	<-ctx.Done()
-	drain(sub)
+	var draining sync.WaitGroup
+	for _, sub := range subs {
+		draining.Go(func() { drain(sub) })
+	}
+	draining.Wait()
 	asked.Wait()
 	end()
 	underWay.Wait()
@@ -137,7 +151,8 @@ func (s *Server) serve(ctx context.Context, by caller, verb string, msg *nats.Ms
 }
 
 func (s *Server) answer(ctx context.Context, by caller, verb string, msg *nats.Msg) (a answer, err error) {
-	if owner, owned := s.config.Owner(by.node); owned && owner != by.key {
+	owner, owned := s.config.Owner(by.node)
+	if owned && owner != by.key {
 		return a, denied("the name %s belongs to another key", by.node)
 	}
 	switch verb {
@@ -152,6 +167,9 @@ func (s *Server) answer(ctx context.Context, by caller, verb string, msg *nats.M
 	case verbRegister:
 		return a, s.register(ctx, by, msg)
 	case verbRenew:
+		if !owned { // it was removed, or never registered: it comes back by the join token, not for ever by what it once got
+			return a, denied("the name %s belongs to nobody: join again", by.node)
+		}
 		a.JWT, err = s.config.Renew(by.node, by.key)
 		return a, err
 	}

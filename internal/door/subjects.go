@@ -6,7 +6,7 @@ import (
 	"github.com/rutter-run/rutter/internal/natsconn"
 )
 
-// Subjects are all that the door listens on: door.<node>.<key>.<verb>.
+// Subjects are where the door listens: door.<node>.<key>.<verb>.
 const Subjects = "door.*.*.*"
 
 // queue shares requests between the processes that serve the door.
@@ -21,6 +21,9 @@ const (
 	verbRenew    = "renew"
 	verbPing     = "ping"
 )
+
+// Verbs are all that can be asked. The door has a subscription for each.
+var Verbs = [...]string{verbAppend, verbRead, verbLastOf, verbRegister, verbRenew, verbPing}
 
 // Subject is where the holder of a key asks something in a node's name.
 func Subject(node, key, verb string) string { return "door." + node + "." + key + "." + verb }

@@ -104,6 +104,7 @@ func (c *Cluster) Open(through func(door.Log) door.Log) (kill func()) {
 		Owner: func(node string) (string, bool) { key, _ := c.Owner(node); return key, key != "" },
 	})
 	stop := c.background(func(ctx context.Context) { _ = server.Run(ctx, nc) })
+	logtest.Eventually(c.t, "the door to listen", func() bool { return nc.NumSubscriptions() >= len(door.Verbs) })
 	require.NoError(c.t, nc.FlushWithContext(logtest.Context(c.t)))
 	return func() { nc.Close(); stop() }
 }
