@@ -317,3 +317,34 @@ func TestAPullIsGivenUpOnACutOffNode(t *testing.T) {
 	m.say(a)
 	m.until(a, report.StoppedV1{}, 1)
 }
+
+// blind does not list what runs.
+type blind struct{ deaf }
+
+func (b *blind) List(context.Context) ([]runtime.Status, error) {
+	return nil, fmt.Errorf("list containers: %w: too many open files", runtime.ErrUnseen)
+}
+
+// TestWhatCouldNotBeLookedAtHasNotEnded: an agent that does not see a run at its start looks for it until it does, and the node goes on meanwhile.
+func TestWhatCouldNotBeLookedAtHasNotEnded(t *testing.T) {
+	m := newMachine(t)
+	m.start()
+	a := m.assign("web-0-1", "web", spec.RestartNever)
+	all := m.until(a, report.StartedV1{}, 1)
+	id := all[len(all)-1].(report.StartedV1).ContainerID
+	m.stop()
+
+	simulated := m.runtime.(*sim.Runtime)
+	b := &blind{}
+	b.Runtime = simulated
+	b.looks.Store(2)
+	m.runtime = b
+	m.start()
+	m.until(m.assign("web-1-1", "web", spec.RestartAlways), report.StartedV1{}, 1)
+	simulated.Kill(id)
+	for _, p := range m.until(a, report.StoppedV1{}, 1) {
+		if exit, ok := p.(report.ExitedV1); ok && exit.Code != 137 {
+			t.Errorf("its end is reported as %+v, want that by the signal", exit)
+		}
+	}
+}

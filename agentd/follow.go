@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -148,7 +149,10 @@ func (a *Agent) refuse(stale instance.Assignment) {
 // adopt takes up what the agent before this one ran.
 func (a *Agent) adopt(ctx context.Context, records map[string]store.Record) error {
 	running, err := a.runtime.List(ctx)
-	if err != nil {
+	if errors.Is(err, runtime.ErrUnseen) {
+		// One that is stuck must not hold the node. Its worker looks for it by its name until it sees.
+		a.log.WithError(err).Error("not all that runs could be looked at")
+	} else if err != nil {
 		return err
 	}
 	sandboxes, err := a.runtime.ListSandboxes(ctx)
@@ -208,7 +212,7 @@ func (a *Agent) removeOrphans(ctx context.Context) {
 		return false
 	}
 	containers, err := a.runtime.List(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, runtime.ErrUnseen) {
 		a.log.WithError(err).Warn("orphans were not looked for")
 		return
 	}

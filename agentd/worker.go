@@ -202,6 +202,13 @@ func (w *worker) catchUp(ctx context.Context) {
 	for i := range w.state.Containers {
 		c := &w.state.Containers[i]
 		status, run, ok := newestRun(w.found, c.Name)
+		if c.Phase == instance.RunRunning && run < c.Run {
+			status, ok = w.look(ctx, containerID(w.assignment.Key, c.Name, c.Run))
+			run = c.Run
+			if ctx.Err() != nil {
+				return
+			}
+		}
 		switch {
 		case ok && run > c.Run && status.State == runtime.StateCreated:
 			// Made but not started: Start finds it and starts it.
@@ -225,6 +232,20 @@ func (w *worker) catchUp(ctx context.Context) {
 	}
 	if err := w.flush(); err != nil {
 		w.log.WithError(err).Error("reports of what happened meanwhile are not on disk yet")
+	}
+}
+
+// look asks for a container that was not listed until the runtime can say; ok is false where there is none.
+func (w *worker) look(ctx context.Context, id string) (status runtime.Status, ok bool) {
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		status, err := w.agent.runtime.Status(ctx, id)
+		if err == nil || errors.Is(err, runtime.ErrNotFound) {
+			return status, err == nil
+		}
+		w.log.WithError(err).WithField("container", id).Warn("nobody can say whether it runs; looking again")
+		if !sleep(ctx, pause) {
+			return status, false
+		}
 	}
 }
 

@@ -68,7 +68,8 @@ type Containers interface {
 	Remove(ctx context.Context, id string) error
 	// Status is [ErrNotFound] for an unknown container.
 	Status(ctx context.Context, id string) (Status, error)
-	// List lists every container of this runtime, ended ones included until they are removed.
+	// List lists every container of this runtime, ended ones included until they are removed. Where some cannot be looked at it lists the
+	// others beside [ErrUnseen].
 	List(ctx context.Context) ([]Status, error)
 	// Wait returns the status of the container once it has ended, whoever started it and however often the agent restarted.
 	Wait(ctx context.Context, id string) (Status, error)

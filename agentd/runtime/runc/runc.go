@@ -146,15 +146,13 @@ func (r *Runtime) ListImages(context.Context) ([]runtime.Image, error) { return 
 
 // CollectImages implements runtime.Images. A container has its image's layers mounted, ended or not.
 func (r *Runtime) CollectImages(ctx context.Context, keep []spec.ImageRef) ([]runtime.Image, error) {
-	all, err := r.List(ctx)
+	all, err := r.configs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	inUse := map[string]bool{}
-	for _, s := range all {
-		if rec, err := r.record(s.ID); err == nil {
-			inUse[rec.Config.Image.Digest] = true
-		}
+	for _, c := range all {
+		inUse[c.Image.Digest] = true
 	}
 	return r.config.Images.Collect(ctx, keep, inUse)
 }

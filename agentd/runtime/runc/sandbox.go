@@ -111,7 +111,7 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, instance string) error {
 	if !fileName(instance) {
 		return nil
 	}
-	containers, err := r.List(ctx)
+	containers, err := r.configs(ctx)
 	if err != nil {
 		return err
 	}

@@ -29,17 +29,44 @@ func (r *Runtime) List(ctx context.Context) ([]runtime.Status, error) {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	all := make([]runtime.Status, 0, len(dirs))
+	var unseen []error
 	for _, d := range dirs {
 		status, _, err := r.inspect(ctx, d.Name())
 		if errors.Is(err, runtime.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			// One that cannot be looked at must not hide the others. Whoever asks for it by its name learns what is wrong.
-			r.log.WithError(err).WithField("container", d.Name()).Error("a container is not listed")
+			unseen = append(unseen, err) // it must not hide the others
 			continue
 		}
 		all = append(all, status)
+	}
+	if len(unseen) > 0 {
+		return all, fmt.Errorf("list containers: %w: %w", runtime.ErrUnseen, errors.Join(unseen...))
+	}
+	return all, nil
+}
+
+// configs is what was asked for of every container, whatever has become of it. It fails where it cannot say: absence is not to be
+// concluded from what could not be read.
+func (r *Runtime) configs(ctx context.Context) ([]runtime.ContainerConfig, error) {
+	dirs, err := os.ReadDir(r.path("containers"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	var all []runtime.ContainerConfig
+	for _, d := range dirs {
+		rec, err := r.record(d.Name())
+		if errors.Is(err, errDamaged) {
+			_, _, err = r.inspect(ctx, d.Name()) // which takes it away
+		}
+		switch {
+		case errors.Is(err, runtime.ErrNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("list containers: %w: %w", runtime.ErrUnseen, err)
+		case rec != nil:
+			all = append(all, rec.Config)
+		}
 	}
 	return all, nil
 }
