@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/rutter-run/rutter/events"
@@ -105,6 +106,8 @@ func (k *Keeper) newest(ctx context.Context) (uint64, error) {
 	return k.source.Nearest(ctx, all, math.MaxUint64).Sequence(), ctx.Err()
 }
 
+// list is which snapshots there are of what the log has now. Those beyond its end are left alone, neither counted nor removed: a new leader of the log may
+// not have applied all that it has. Where the log was put back to an older state, they are looked at once it is as long again.
 func (k *Keeper) list(ctx context.Context) ([]events.SnapshotInfo, events.Extent, error) {
 	extent, err := k.source.Log.Extent(ctx)
 	if err != nil {
@@ -114,6 +117,7 @@ func (k *Keeper) list(ctx context.Context) ([]events.SnapshotInfo, events.Extent
 	if err != nil {
 		return nil, extent, fmt.Errorf("keep snapshots: %w", err)
 	}
+	all = slices.DeleteFunc(slices.Clone(all), func(i events.SnapshotInfo) bool { return i.Sequence > extent.Last && i.Log.Equal(extent.Created) })
 	return all, extent, nil
 }
 

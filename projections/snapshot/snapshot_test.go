@@ -298,3 +298,62 @@ func TestAKeeperTakesWhatIsDueAndFillsThePast(t *testing.T) {
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
 }
+
+// behind is a log whose leader has not applied all that it has.
+type behind struct {
+	events.Log
+	last atomic.Uint64
+}
+
+func (b *behind) Extent(ctx context.Context) (events.Extent, error) {
+	x, err := b.Log.Extent(ctx)
+	x.Last = min(x.Last, b.last.Load())
+	return x, err
+}
+
+func TestALogThatIsBehindForAMomentCostsNoSnapshot(t *testing.T) {
+	r := newRig(t, 300)
+	r.take(t, 100)
+	r.take(t, 300)
+	log := &behind{Log: r.log}
+	log.last.Store(250)
+	r.source.Log = log
+	k := snapshot.NewKeeper(r.source, snapshot.Schedule{Events: 1000, Ladder: snapshot.Ladder{Newest: 1, Rungs: 1}}, nil)
+	require.EqualValues(t, 100, r.source.Newest(t.Context()).Sequence(), "meanwhile an older one does")
+	for _, at := range []uint64{200, 250} {
+		_, err := k.Take(t.Context(), r.views[at-1])
+		require.NoError(t, err)
+	}
+	_, err := k.FillGap(t.Context())
+	require.NoError(t, err)
+	all, err := r.store.List(t.Context())
+	require.NoError(t, err)
+	var there []uint64
+	for _, info := range all {
+		there = append(there, info.Sequence)
+	}
+	require.Contains(t, there, uint64(300))
+	require.Contains(t, there, uint64(250), "the newest that the log has is kept too")
+	log.last.Store(300)
+	require.EqualValues(t, 300, r.source.Newest(t.Context()).Sequence())
+}
+
+func TestARunningKeeperLeavesWhatIsBeyondTheLogsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 300)
+		r.take(t, 300)
+		log := &behind{Log: r.log}
+		log.last.Store(250)
+		r.source.Log = log
+		k := snapshot.NewKeeper(r.source, snapshot.Schedule{}, func() *projections.Cluster { return r.views[249] })
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- k.Run(ctx) }()
+		time.Sleep(time.Minute)
+		end()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		all, err := r.store.List(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 1)
+	})
+}

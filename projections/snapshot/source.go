@@ -94,7 +94,7 @@ func (s Source) load(ctx context.Context, info events.SnapshotInfo, extent event
 	case !info.Log.Equal(extent.Created):
 		return nil, fmt.Errorf("it is of a log made at %s, this one was made at %s: %w", info.Log, extent.Created, events.ErrInvalid)
 	case info.Sequence > extent.Last:
-		return nil, fmt.Errorf("it is of sequence %d and the log ends at %d: %w", info.Sequence, extent.Last, events.ErrInvalid)
+		return nil, fmt.Errorf("it is of sequence %d and the log ends at %d: %w", info.Sequence, extent.Last, events.ErrUnavailable) // for now: a new leader may be behind
 	}
 	if info.Sequence >= extent.First {
 		e, err := s.Log.Get(ctx, info.Sequence)

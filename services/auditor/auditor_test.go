@@ -30,6 +30,7 @@ type stage struct {
 	mu    sync.Mutex
 	forge func(*events.Record) bool // false: it is gone
 	cut   uint64                    // the log ends here; 0: where it does
+	asked int                       // how often the log was asked where it ends
 	older time.Duration             // by so much the log says it was made later
 }
 
@@ -63,6 +64,7 @@ func (s *stage) Records(ctx context.Context, from uint64, handle func(events.Rec
 func (s *stage) Last(ctx context.Context) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	if s.cut > 0 {
 		return s.cut, nil
 	}
@@ -102,7 +104,7 @@ func (s *stage) start(change ...func(*auditor.Config)) (service *auditor.Service
 	log.SetOutput(s.t.Output())
 	c := auditor.Config{
 		Log: s, Records: s, Vault: s.vault, Signer: s.signer, Verifier: s.verifier, Logger: logrus.NewEntry(log),
-		Interval: time.Millisecond, Recheck: time.Hour, Tail: 10,
+		Interval: time.Millisecond, Recheck: time.Hour, Tail: 10, Patience: time.Millisecond,
 	}
 	for _, change := range change {
 		change(&c)
@@ -227,6 +229,28 @@ func TestALogThatWasRewrittenIsNotSigned(t *testing.T) {
 			require.NotEmpty(t, before)
 		})
 	}
+}
+
+func TestALogThatIsBehindForAMomentRaisesNoAlarm(t *testing.T) {
+	s := newStage(t)
+	s.say(500)
+	_, stop := s.start()
+	s.signed(500)
+	stop()
+	s.tamper(func(s *stage) { s.cut, s.asked = 499, 0 })
+	service, _ := s.start(func(c *auditor.Config) { c.Patience = time.Hour })
+	logtest.Eventually(t, "the auditor to look again", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.asked > 2
+	})
+	s.tamper(func(s *stage) { s.cut = 0 })
+	s.say(1)
+	s.signed(501)
+	require.NoError(t, service.Ready())
+	why, err := audit.Alarm(t.Context(), s.vault)
+	require.NoError(t, err)
+	require.Empty(t, why)
 }
 
 func at(sequence uint64, change func(*events.Record) bool) func(*events.Record) bool {

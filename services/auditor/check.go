@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -20,17 +21,13 @@ func (s *Service) check(ctx context.Context, c audit.Checkpoint, from int64) err
 	if from >= c.Size {
 		return nil
 	}
-	last, err := s.config.Log.Last(ctx)
-	if err != nil {
+	if err := s.reach(ctx, uint64(c.Size)); err != nil {
 		return err
-	}
-	if last < uint64(c.Size) {
-		return fmt.Errorf("the log ends at event %d and was signed up to %d: its tail is gone: %w", last, c.Size, audit.ErrForked)
 	}
 	signed, stop := iter.Pull2(s.leaves(ctx, c, from))
 	defer stop()
 	expected := uint64(from) + 1
-	err = s.config.Records.Records(ctx, expected, func(r events.Record, _ uint64) error {
+	err := s.config.Records.Records(ctx, expected, func(r events.Record, _ uint64) error {
 		if r.Sequence != expected {
 			return fmt.Errorf("event %d is missing: the log goes on with %d: %w", expected, r.Sequence, audit.ErrForked)
 		}
@@ -50,6 +47,31 @@ func (s *Service) check(ctx context.Context, c audit.Checkpoint, from int64) err
 		return nil
 	}
 	return err
+}
+
+// again is how often a log that ends too early is looked at.
+const again = 100 * time.Millisecond
+
+// reach waits until the log has so many events. One that ends too early is given time: a new leader may not have applied all that it has.
+func (s *Service) reach(ctx context.Context, size uint64) error {
+	began, ticker := time.Now(), time.NewTicker(again)
+	defer ticker.Stop()
+	for {
+		last, err := s.config.Log.Last(ctx)
+		switch {
+		case err != nil:
+			return err
+		case last >= size:
+			return nil
+		case time.Since(began) >= s.config.Patience:
+			return fmt.Errorf("the log ends at event %d and was signed up to %d: its tail is gone: %w", last, size, audit.ErrForked)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 var errStopped = errors.New("stopped")

@@ -34,6 +34,7 @@ type Config struct {
 	Tail     int64         // events before the newest checkpoint that are compared with the log before anything is signed; 4,096 where zero
 	Interval time.Duration // between two checkpoints at most one is signed; 1 s where zero
 	Recheck  time.Duration // how often the whole log is compared with the tree again; 24 h where zero
+	Patience time.Duration // how long the log may end before what was signed, as it does while a new leader applies what it has; 10 s where zero
 }
 
 // Service is a running auditor: it signs, or stands by.
@@ -57,7 +58,7 @@ const (
 // New makes an auditor; Run sets it going.
 func New(config Config) (*Service, error) {
 	config.Interval, config.Recheck = cmp.Or(config.Interval, time.Second), cmp.Or(config.Recheck, 24*time.Hour)
-	config.Tail = cmp.Or(config.Tail, 4096)
+	config.Tail, config.Patience = cmp.Or(config.Tail, 4096), cmp.Or(config.Patience, 10*time.Second)
 	if config.Signer.Name() != config.Verifier.Name() || config.Signer.KeyHash() != config.Verifier.KeyHash() {
 		return nil, fmt.Errorf("auditor: the public key %s does not belong to the signing key %s: want the two that `rutter init` made together: %w",
 			config.Verifier.Name(), config.Signer.Name(), events.ErrInvalid)
