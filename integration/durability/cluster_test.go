@@ -13,7 +13,6 @@ import (
 
 	"github.com/rutter-run/rutter/events/jetstream"
 	"github.com/rutter-run/rutter/events/logtest"
-	"github.com/rutter-run/rutter/internal/natsconn"
 )
 
 // three are three servers with three copies of the log, not started. hosts are their addresses, one each.
@@ -41,8 +40,7 @@ func urlsOf(all []*served) (urls []string) {
 // leader is which of the servers leads the log. It waits until one does.
 func leader(t *testing.T, all []*served) *served {
 	t.Helper()
-	nc, err := natsconn.Connect(bounded(t), natsconn.Config{URLs: urlsOf(all), Log: quiet()})
-	require.NoError(t, err)
+	nc := connect(t, urlsOf(all)...)
 	defer nc.Close()
 	api, err := js.New(nc)
 	require.NoError(t, err)

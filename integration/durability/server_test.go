@@ -24,7 +24,6 @@ import (
 	"github.com/rutter-run/rutter/events/catalog"
 	"github.com/rutter-run/rutter/events/jetstream"
 	"github.com/rutter-run/rutter/events/logtest"
-	"github.com/rutter-run/rutter/internal/natsconn"
 	"github.com/rutter-run/rutter/internal/natsserver"
 )
 
@@ -183,8 +182,7 @@ func quiet() *logrus.Logger {
 // setUp makes the streams.
 func setUp(t *testing.T, o jetstream.StreamOptions, urls ...string) {
 	t.Helper()
-	nc, err := natsconn.Connect(bounded(t), natsconn.Config{URLs: urls, Name: "set-up", Log: quiet()})
-	require.NoError(t, err)
+	nc := connect(t, urls...)
 	defer nc.Close()
 	require.NoError(t, jetstream.Setup(bounded(t), nc, o))
 }
@@ -192,8 +190,7 @@ func setUp(t *testing.T, o jetstream.StreamOptions, urls ...string) {
 // dial is the log over a connection of its own.
 func dial(t *testing.T, urls ...string) *jetstream.Log {
 	t.Helper()
-	nc, err := natsconn.Connect(bounded(t), natsconn.Config{URLs: urls, Name: t.Name(), Log: quiet()})
-	require.NoError(t, err)
+	nc := connect(t, urls...)
 	t.Cleanup(nc.Close)
 	return jetstream.Open(nc, catalog.New(), jetstream.Logger(quiet())).Log()
 }
