@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"github.com/rutter-run/rutter/events"
 	"github.com/rutter-run/rutter/events/instance"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/projections"
@@ -11,8 +12,15 @@ const movedAtOnce = 10
 
 // evict takes the next step for a slot whose holder is on a node that is drained: first a replacement elsewhere, then the holder stops.
 // It stops first where two must not run at once, where it is not ready anyway, where its replacement fits nowhere
-// and the workload can do without it for a while, and where the drain's deadline has passed.
+// and the workload can do without it for a while, and where the drain's deadline has passed. A successor that is on a node that is drained, and not
+// ready yet, stops: the slot has its holder, and another one is asked for elsewhere.
 func (p *pass) evict(s *slot) {
+	if next := s.newest; s.pair() && living(next) && next.Placed() && !ready(next) && !s.touched {
+		if n, ok := p.view.Node(next.Node); ok && n.Drain != nil {
+			p.stop(next, n.Drain.Mark, instance.CauseDrained, "node "+next.Node+" is drained, and it was not ready")
+			return
+		}
+	}
 	i := s.holder()
 	if !living(i) || !i.Placed() || s.touched {
 		return
@@ -57,9 +65,12 @@ func (p *pass) moving(n *projections.Node) int {
 		if !ok || !living(i) {
 			continue
 		}
-		if s, ok := p.view.Slot(i.Key.Namespace, i.Key.Workload, i.Slot); ok && s.Attempt > i.Attempt {
-			count++
+		s, ok := p.view.Slot(i.Key.Namespace, i.Key.Workload, i.Slot)
+		if !ok || s.Attempt <= i.Attempt {
+			continue
 		}
+		next, ok := p.view.Instance(events.InstanceKey{Namespace: i.Key.Namespace, Workload: i.Key.Workload, Name: s.Instance})
+		count += truth(ok && next.Wished()) // one that was given up brings nobody away
 	}
 	if p.moved == nil {
 		p.moved = map[string]int{}

@@ -11,6 +11,7 @@ import (
 	"github.com/rutter-run/rutter/events/report"
 	"github.com/rutter-run/rutter/events/spec"
 	"github.com/rutter-run/rutter/events/unplaced"
+	"github.com/rutter-run/rutter/projections/projectionstest"
 	"github.com/rutter-run/rutter/services/reconciler"
 )
 
@@ -140,5 +141,56 @@ func TestADrainMovesFewAtATime(t *testing.T) {
 	}
 	if n, _ := s.View().Node("n1"); n.Instances > 0 || moved != 30 {
 		t.Errorf("%d instances are left on the node, %d were moved", n.Instances, moved)
+	}
+}
+
+func TestASuccessorThatIsNotReadyLeavesADrainedNode(t *testing.T) {
+	surge := func(w *spec.Workload) { w.Spec.Strategy = &spec.Strategy{MaxSurge: "1"} }
+	s := running(t, 1, surge)
+	s.apply(1, surge, projectionstest.Tag("v2"))
+	s.Place(key(0, 2), "n2") // and does not get ready
+	s.drain("n2", 0)
+	s.expect("web-0-2 stop requested: Drained, node n2 is drained, and it was not ready", "web-0-3 requested: slot 0, attempt 3, revision 2 (RolledOut), replaces web-0-1")
+	s.stopped(key(0, 2))
+	s.expect("web-0-2 retired")
+	s.up(key(0, 3), "n3")
+	s.expect("web-0-1 stop requested: RolledOut, web-0-3 is ready and takes its place")
+	s.stopped(key(0, 1))
+	s.expect("web-0-1 retired")
+	if n, _ := s.View().Node("n2"); n.Instances > 0 {
+		t.Errorf("%d instances are left on the node", n.Instances)
+	}
+}
+
+func TestWhereReplacementsAreOnANodeThatIsDrainedTooOthersFollow(t *testing.T) {
+	const replicas = 10 // as many as move at once
+	s := open(t)
+	for _, n := range []string{"n1", "n2", "n3"} {
+		s.Node(n, large, nil)
+	}
+	s.apply(replicas)
+	for slot := range replicas {
+		s.up(key(slot, 1), "n1")
+	}
+	s.drain("n1", 0)
+	s.plan()
+	for slot := range replicas {
+		s.Place(key(slot, 2), "n2")
+	}
+	s.drain("n2", 0)
+	s.plan()
+	for slot := range replicas {
+		s.stopped(key(slot, 2))
+		s.up(key(slot, 3), "n3")
+	}
+	s.plan()
+	for slot := range replicas {
+		s.stopped(key(slot, 1))
+	}
+	s.plan()
+	for _, name := range []string{"n1", "n2"} {
+		if n, _ := s.View().Node(name); n.Instances > 0 {
+			t.Errorf("%d instances are left on %s", n.Instances, name)
+		}
 	}
 }
