@@ -12,7 +12,8 @@ import (
 type limits struct {
 	unavailable int // slots that may be without a ready instance for its sake
 	surge       int // slots that may have a second instance for its sake
-	trying      int // slots that may be at the present revision while it is not to be trusted yet
+	trying      int // slots that may be at the present revision while it is not to be trusted yet; none more while the roll-out is paused
+	canary      int // the same, paused or not
 }
 
 // limitsOf works out the workload's strategy for the number of its slots.
@@ -35,6 +36,7 @@ func (p *pass) limitsOf(slots int) limits {
 	if s != nil && s.Type == spec.Canary && p.roll != nil && !p.roll.Promoted && p.roll.Revision != p.workload.Good {
 		l.trying = min(slots, max(1, s.Canary.Of(slots, true)))
 	}
+	l.canary = l.trying
 	if p.roll != nil && p.roll.Paused {
 		l.trying = 0
 	}
@@ -81,7 +83,7 @@ func (p *pass) revisionFor(i *projections.Instance) int {
 		return p.revisionForNew() // the slot was free
 	case p.roll == nil, i.Revision == p.workload.Revision:
 		return p.workload.Revision
-	case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && (p.roll.Paused || p.trying <= p.limits.trying):
+	case i.Stop != nil && i.Stop.Cause == instance.CauseRolledOut && p.trying <= p.limits.canary:
 		return p.workload.Revision // the slot is one of those that are counted as trying
 	}
 	if p.busy >= p.limits.unavailable || p.trying >= p.limits.trying {

@@ -345,3 +345,23 @@ func TestASlotThatIsDrainedAndRolledOutAtOnceIsTouchedOnce(t *testing.T) {
 		t.Errorf("revisions %v", got)
 	}
 }
+
+// A slot whose successor was given up for the present revision, and which then loses what served it, is one more that would try the canary.
+func TestAPausedCanaryTakesNoSlotMoreWhenANodeIsLost(t *testing.T) {
+	canary := strategy(spec.Strategy{Type: spec.Canary, Canary: "40%", MaxSurge: "1"})
+	s := running(t, 1, canary)
+	s.apply(1, canary, projectionstest.Tag("v2"))
+	s.apply(2, canary, projectionstest.Tag("v3"))
+	s.rollout(workload.ActionPause, 0)
+	s.Say(events.NodeSubject("n1"), node.LostV1{})
+	s.plan()
+	trying := 0
+	for i := range s.View().InstancesOf("default", "web") {
+		if i.Wished() && i.Revision == 3 {
+			trying++
+		}
+	}
+	if trying != 1 {
+		t.Errorf("%d slots try revision 3, and 1 may\n%s", trying, lines(s.Events))
+	}
+}
