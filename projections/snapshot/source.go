@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -43,12 +44,28 @@ func (s Source) List(ctx context.Context) []events.SnapshotInfo {
 	if s.Snapshots == nil {
 		return nil
 	}
-	all, err := s.Snapshots.List(ctx)
-	if err != nil && ctx.Err() == nil {
-		s.logger().WithError(err).Warn("cannot list snapshots; does without them")
+	// A question to a log that has no leader yet is answered by nobody: it is asked again rather than waited for.
+	for try := 1; ; try++ {
+		once, cancel := context.WithTimeout(ctx, time.Duration(try)*listTry)
+		all, err := s.Snapshots.List(once)
+		cancel()
+		again := errors.Is(err, events.ErrUnknown) || errors.Is(err, context.DeadlineExceeded)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return all
+		case !again || try == listTries:
+			s.logger().WithError(err).Warn("cannot list snapshots; does without them")
+			return all
+		}
 	}
-	return all
 }
+
+// listTry is how long the store may take at first to say which snapshots there are, each further time so much longer, and listTries how often it is
+// asked: longer than an election in all.
+const (
+	listTry   = time.Second
+	listTries = 4
+)
 
 // Nearest is the state of the newest usable one among the snapshots that is at or before a sequence, the empty one where there is none.
 func (s Source) Nearest(ctx context.Context, all []events.SnapshotInfo, sequence uint64) *projections.Cluster {
